@@ -1,0 +1,43 @@
+// Every fixed bound of the system, with its reason. A bound that is reached is refused or counted, never
+// silently exceeded. Sizes in bytes unless the name says otherwise.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace rtchan::limits {
+
+// --- contracts (include/rtchan/qos.hpp repeats the ranges for users) ---
+inline constexpr std::uint32_t message_bytes = 16u << 20;   // 16 MiB: a 4K raw frame; keeps offsets far from 32-bit wrap
+inline constexpr std::uint32_t burst_messages = 65'536;     // descriptor rings stay below 1 MiB
+inline constexpr double rate_min = 0.001;                   // one message in 1,000 s: T fits 2^40 ns
+inline constexpr double rate_max = 10'000'000;              // above what one core can hand over
+inline constexpr std::chrono::nanoseconds delay_min = std::chrono::microseconds{1};
+inline constexpr std::chrono::nanoseconds delay_max = std::chrono::hours{1};
+
+// --- a session (one application process) ---
+inline constexpr std::uint32_t channels_per_session = 16'384;       // two-level ready bitmap: 4 x 64 x 64
+inline constexpr std::size_t arena_bytes = std::size_t{16} << 30;   // sparse address space; pages exist only where channels are open
+inline constexpr std::uint32_t listeners_per_session = 1'024;
+inline constexpr std::uint32_t pending_setups_per_session = 4'096;  // unanswered creations; the API sees `exhausted` beyond
+
+// --- a worker ---
+inline constexpr std::uint32_t clips_per_worker = 65'536;           // label slots; 16 bits of them would do, 32 travel
+inline constexpr std::uint32_t sessions_per_worker = 1'024;         // one doorbell descriptor each, default fd limit 1,024
+inline constexpr std::uint32_t workers = 8;
+inline constexpr std::uint32_t links_per_worker = 16;
+
+// --- one turn of a worker: what bounds the time until urgent work is looked at again ---
+inline constexpr std::uint32_t input_packets_per_turn = 64;
+inline constexpr std::uint32_t best_effort_packets_per_turn = 16;
+inline constexpr std::uint32_t commands_per_turn = 8;
+inline constexpr std::uint32_t handler_steps_per_turn = 16;
+
+// --- packets ---
+inline constexpr std::uint32_t mtu_bytes_min = 576;     // RFC 791: every host takes it
+inline constexpr std::uint32_t mtu_bytes_max = 9'216;   // jumbo frames
+inline constexpr std::uint32_t signal_bytes = 1'200;    // a signalling message fits one packet on any path we accept (IPv6 minimum MTU 1,280)
+inline constexpr std::uint32_t hops = 16;               // hop limit of a set-up (loops end here)
+
+}  // namespace rtchan::limits

@@ -1,0 +1,52 @@
+// The narrow interface between the link scheduler and whatever moves packets: hand over, take in, and what
+// is known about completion. A driver neither schedules nor interprets packets.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/address.hpp"
+#include "base/time.hpp"
+
+namespace rtchan::link {
+
+// Real-time and best-effort packets use different sockets/queues, so that a flood of the second cannot fill
+// the first's buffers.
+enum class TrafficClass : std::uint8_t { real_time = 0, best_effort = 1 };
+
+struct TxPacket {
+  const Endpoint* to{};               // neighbour; outlives the call
+  std::span<const std::byte> bytes;   // whole UDP payload
+};
+
+struct RxPacket {
+  Endpoint from{};
+  std::span<const std::byte> bytes;   // valid until the next receive() on the same class
+  Instant arrival{};                  // kernel or NIC stamp converted to the raw clock where there is one, else time of the call
+  bool stamped{};                     // arrival is a stamp
+};
+
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  // Hands over the first n packets, in order, and returns n; fewer than given means "the device is full now".
+  // A packet that cannot be sent at all (EMSGSIZE, unreachable) counts as taken and is counted in errors().
+  virtual std::size_t transmit(TrafficClass cls, std::span<const TxPacket> packets) = 0;
+  // Fills up to out.size() packets that have arrived; returns how many. Never blocks.
+  virtual std::size_t receive(TrafficClass cls, Instant now, std::span<RxPacket> out) = 0;
+  // Packets whose transmission has been reported complete since the last call; drivers that cannot know
+  // return everything handed over (the link clock alone then bounds what is outstanding).
+  virtual std::size_t completed() = 0;
+  // Largest UDP payload that fits one frame to any configured neighbour.
+  [[nodiscard]] virtual std::size_t payload_bytes() const = 0;
+  // File descriptor that is readable when receive(cls) has something; -1 if there is none (loopback).
+  [[nodiscard]] virtual int fd(TrafficClass cls) const = 0;
+
+  struct Counters {
+    std::uint64_t sent{}, received{}, send_errors{}, device_full{}, kernel_drops[2]{}, oversized{};
+  };
+  [[nodiscard]] virtual Counters counters() const = 0;
+};
+
+}  // namespace rtchan::link
