@@ -1,0 +1,38 @@
+// How much work a stage is certain to get done: A(t), the least service in any interval of length t.
+//
+//   A(t) = max over s <= t of ( sbf(s) - loss_burst - loss_ppm * s / 10^6 )       never below 0
+//   sbf: quantum Q in every period P (worst case: Q at the start of one period, then at the end of the next);
+//        x = t - (P-Q); 0 if x < 0, else k*Q + max(0, x - k*P - (P-Q)) with k = floor(x/P).  Q == P: sbf(t) = t.
+//
+// The loss is work that is done ahead of every deadline: kernel softirq for packets, charged as burst + rate.
+// Pure arithmetic in 128-bit integers; any value is safe.
+#pragma once
+
+#include <cstdint>
+
+#include "base/time.hpp"
+
+namespace rtchan::admission {
+
+struct Supply {
+  // Q of P. Equal (whatever the value): the stage is ours alone.
+  Duration quantum{1};
+  Duration period{1};
+  Duration loss_burst{};
+  std::uint32_t loss_ppm = 0;
+
+  [[nodiscard]] constexpr bool whole() const noexcept {
+    return quantum == period && loss_burst == Duration{0} && loss_ppm == 0;
+  }
+  [[nodiscard]] bool valid() const noexcept;  // 0 < Q <= P, losses in range, and something is left over
+  // A(t); t >= 0.
+  [[nodiscard]] Duration available(Duration t) const noexcept;
+  // Least t with A(t) >= work; Duration::max() if that is beyond 2^61 ns.
+  [[nodiscard]] Duration time_for(Duration work) const noexcept;
+  // Long-run share of the stage, rounded down, in units of 2^-40.
+  [[nodiscard]] std::int64_t rate_q40() const noexcept;
+
+  friend bool operator==(const Supply&, const Supply&) = default;
+};
+
+}  // namespace rtchan::admission
