@@ -61,7 +61,9 @@ struct DataHeader {
   std::uint8_t flags{};
   Label label{};
   std::uint32_t packet_number{};  // per channel and hop, for loss accounting
-  Duration rem{};                 // time left until this stage's deadline when the packet left; rounded up to 16 ns
+  // Time left until this stage's deadline when the packet left. Travels rounded up to 16 ns and limited to
+  // +-34.36 s (32 bits); negative: it left late.
+  Duration rem{};
   std::uint32_t first_message{};  // number of the first (or only) message, modulo 2^32
   // type == fragment:
   std::uint32_t offset{};
@@ -79,20 +81,24 @@ enum class Drop : std::uint8_t {  // why a packet was not taken; each has a coun
   bad_type,
   bad_length,    // length field is not the datagram's length
   bad_checksum,
-  bad_record,    // records run past the end, or zero-length fragment
+  bad_record,    // no record, a record of no bytes or past the end; a fragment or signal without bytes
   bad_offset,    // offset + bytes > message length, or message length above the bound
+  bad_flags,     // a flag that this version does not know
 };
+inline constexpr std::size_t drop_reasons = 8;
 [[nodiscard]] const char* name(Drop reason) noexcept;
 
 // Writes the header into packet[0, header_bytes (+ fragment_bytes)). The caller has put (or puts) the body
-// after it. `packet` is the whole packet, trailer included. Then seal() fills the trailer.
+// after it. `packet` is the whole packet, trailer included (at most 65,535 bytes, asserted). Then seal()
+// fills the trailer.
 void encode_header(const DataHeader& header, std::span<std::byte> packet) noexcept;
 // Fills the 16-byte trailer with CRC32C of everything before it.
 void seal(std::span<std::byte> packet) noexcept;
 // Rewrites rem (and nothing else) in a sealed packet and seals it again: rem is known only at hand-over.
 void set_rem_and_seal(std::span<std::byte> packet, Duration rem) noexcept;
 
-// Reads and validates; never reads outside `packet`.
+// Reads and validates; never reads outside `packet`. Keyed packets are refused as bad_checksum: verifying a
+// keyed tag needs the neighbour's key, which this room does not have.
 [[nodiscard]] std::expected<DataPacket, Drop> decode(std::span<const std::byte> packet) noexcept;
 
 // Records of a `messages` packet.
