@@ -1,0 +1,71 @@
+# One word for everything a person does with this tree. CMake does the work; this file only names it.
+#
+#   make demo      two hosts, one bottleneck, three guarantees and a flood: about 20 s, ends with a table and a page
+#   make build     build/bin/rtc, build/bin/rtcd, build/bin/rtc-canary
+#   make check     the fast tests (under 3 minutes)       make test   all of them, with a time budget per stage
+#   make asan | tsan | tidy | fuzz | bench                make install [PREFIX=/usr/local] [DESTDIR=]
+#
+# JOBS=n sets the parallelism of builds (default: the number of cores).
+
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+BUILD := build
+PREFIX ?= /usr/local
+PROGRAMS := rtc rtcd rtc-canary
+FUZZ_SECONDS ?= 60
+
+.PHONY: help deps configure build all check test demo bench asan tsan tidy fuzz install clean
+
+help:
+	@sed -n '3,8s/^# \{0,1\}//p' Makefile
+
+deps:
+	@scripts/install-deps.sh
+
+configure: $(BUILD)/build.ninja
+$(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json
+	cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+
+build: configure
+	cmake --build $(BUILD) -j $(JOBS) --target $(PROGRAMS)
+
+all: configure
+	cmake --build $(BUILD) -j $(JOBS)
+
+check: all
+	scripts/run-tests.sh $(BUILD) fast
+
+test: all
+	scripts/run-tests.sh $(BUILD) fast slow lab
+
+# Installs what is missing where that is permitted, else says what to type.
+demo: deps
+	@$(MAKE) --no-print-directory build
+	$(BUILD)/bin/rtc demo $(DEMO_ARGS)
+
+bench:
+	cmake --preset bench
+	cmake --build $(BUILD) -j $(JOBS)
+	@set -e; shopt -s nullglob; for program in $(BUILD)/bench/*_bench $(BUILD)/bin/*_bench; do echo "== $$program"; $$program; done
+
+asan tsan:
+	cmake --preset $@
+	cmake --build build-$@ -j $(JOBS)
+	scripts/run-tests.sh build-$@ fast slow
+
+tidy: configure
+	@scripts/install-deps.sh --tools
+	cmake --build $(BUILD) -j $(JOBS) --target $(PROGRAMS)
+	scripts/tidy.sh $(BUILD) $(JOBS)
+
+fuzz:
+	@scripts/install-deps.sh --tools
+	cmake --preset fuzz
+	cmake --build build-fuzz -j $(JOBS)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) ctest --test-dir build-fuzz --output-on-failure -j $(JOBS)
+
+install: all
+	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:
+	rm -rf build build-*
