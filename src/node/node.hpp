@@ -1,6 +1,6 @@
 // One host's control plane as a pure state machine: sessions, ports, channels, admission and signalling,
 // wired together. rtcd and the simulator both run it: `step(now, event)` -> actions; no I/O, no clock, no
-// threads; randomness only from the seed.
+// threads; randomness only from the seed. Links and workers are numbered as in NodeConfig.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,8 @@
 #include "base/time.hpp"
 #include "clips/spec.hpp"
 #include "ipc/requests.hpp"
+#include "node/config.hpp"
+#include "node/status.hpp"
 
 namespace rtchan::node {
 
@@ -31,8 +33,9 @@ struct ClientViolated { std::uint32_t worker; ClipSlot slot; };
 struct ContractViolated { std::uint32_t worker; ClipSlot slot; };
 struct LinkVoided { std::uint32_t link; std::string why; };    // guard lost, MTU or speed changed
 struct Timer {};                                               // the instant returned by next_wake() has come
+struct ShutDown {};                                            // close every channel, tell everybody, take nothing new
 using Event = std::variant<SessionOpened, SessionClosed, Requested, SignalReceived, ClipReady, ClipFailed, ClipClosed,
-                           ClientViolated, ContractViolated, LinkVoided, Timer>;
+                           ClientViolated, ContractViolated, LinkVoided, Timer, ShutDown>;
 
 // --- actions ----------------------------------------------------------------------------------------------
 struct ReplyTo { SessionId session; ipc::Reply reply; };
@@ -51,5 +54,32 @@ struct MarkQueue { SessionId session; ipc::QueuePlace queue; std::uint32_t close
 struct SetBurstBound { std::uint32_t link; admission::BurstBound bound; };
 struct Log { enum class Level : std::uint8_t { info, warn } level; std::string text; };
 using Action = std::variant<ReplyTo, EvictSession, SendSignal, OpenClip, ConnectClip, CloseClip, MarkQueue, SetBurstBound, Log>;
+
+// A worker's slot is free for a new clip only after its ClipClosed (or ClipFailed) has been delivered here; the same
+// holds for the queue's place in the arena: rtcd reports ClipClosed once the worker no longer touches it.
+class Node {
+ public:
+  // `router` outlives the node. The configuration names existing workers and policies (asserted).
+  Node(const NodeConfig& config, const Router& router, std::uint64_t seed);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // Appends what is to be done to `out`, in order. `now` never goes back.
+  void step(Instant now, const Event& event, std::vector<Action>& out);
+  // Deliver a Timer then (earlier does no harm); `never`: nothing is due.
+  [[nodiscard]] Instant next_wake() const;
+
+  // After ShutDown: every clip is closed and every neighbour has been told (or has been given up).
+  [[nodiscard]] bool quiet() const;
+  [[nodiscard]] Status status() const;
+  [[nodiscard]] std::vector<ChannelStatus> channels() const;
+  // Recomputes what can be recomputed (ledger sums, tables, quotas): false is a bug of ours.
+  [[nodiscard]] bool reconciles() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace rtchan::node
