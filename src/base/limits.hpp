@@ -22,6 +22,10 @@ inline constexpr std::size_t arena_bytes = std::size_t{16} << 30;   // sparse ad
 inline constexpr std::uint32_t listeners_per_session = 1'024;
 inline constexpr std::uint32_t pending_setups_per_session = 4'096;  // unanswered creations; the API sees `exhausted` beyond
 
+inline constexpr std::uint32_t extensions_per_channel = 8;          // 8 x (64 + 4) bytes leave half of a signalling packet
+inline constexpr std::uint32_t extension_bytes = 64;
+inline constexpr std::uint32_t control_text_bytes = 4'096;          // a sentence, with room for a long host name
+
 // --- a worker ---
 inline constexpr std::uint32_t clips_per_worker = 65'536;           // label slots; 16 bits of them would do, 32 travel
 inline constexpr std::uint32_t sessions_per_worker = 1'024;         // one doorbell descriptor each, default fd limit 1,024

@@ -27,7 +27,8 @@ enum class Violation : std::uint8_t {
 // Application -> daemon. The daemon consumes.
 class SendQueue {
  public:
-  // `arena` is the mapped arena; `place` comes from the daemon's own allocator (trusted).
+  // `arena` is the mapped arena; `place` comes from the daemon's own allocator (trusted). Resets the block: the
+  // memory may have belonged to another channel. Construct before the application learns the place.
   SendQueue(std::span<std::byte> arena, const QueuePlace& place);
 
   struct Message {
@@ -43,7 +44,8 @@ class SendQueue {
   void read(const Message& m, std::uint32_t offset, std::span<std::byte> out) const noexcept;
   // Read-only bytes for drivers that gather (content may change under the reader: checksum what was copied).
   [[nodiscard]] std::span<const std::byte> bytes(const Message& m) const noexcept;
-  // Gives the slot back to the application. True: a thread of the application waits (call wake_producer()).
+  // Gives the slot back to the application. True: the application waits for room: call wake_producer(), add the
+  // channel to `to_app` and ring_if_sleeping(app_sleeping).
   bool release(const Message& m) noexcept;
   void wake_producer() noexcept;  // FUTEX_WAKE; never blocks
   [[nodiscard]] Violation violation() const noexcept { return violation_; }
@@ -80,21 +82,28 @@ class ReceiveQueue {
   QueuePlace place_;
   QueueBlock* block_;
   std::uint64_t ready_tail_ = 0;
-  std::uint64_t free_head_ = 0;
+  std::uint64_t free_head_ = 0;      // entries taken from the free ring
+  std::uint64_t free_seen_ = 0;      // last accepted free_tail
   std::vector<std::uint32_t> free_;  // slots that the daemon owns
   std::vector<bool> with_app_;
   Violation violation_ = Violation::none;
 };
 
-// The ready bitmaps and the sleeping flags, as the worker uses them.
+// Ends a queue for the application (QueueBlock::State): sets `closed` to the code and wakes every sleeper of the
+// channel. The application may still take what was published before.
+void close_queue(std::span<std::byte> arena, const QueuePlace& place, std::uint32_t code) noexcept;
+void mark_void(std::span<std::byte> arena, const QueuePlace& place) noexcept;
+
+// The ready bitmaps, as both sides use them. Why no bit is lost: layout.hpp.
 void add(ReadySet& set, std::uint32_t channel) noexcept;
-// Calls f(channel) for up to `most` members, removing them. Returns how many. A client can set any bit:
-// f must tolerate channels that do not exist.
+// Calls f(channel) for up to `most` members, removing them. Returns how many; `most` says: call again before
+// sleeping. A client can set any bit: f must tolerate channels that do not exist.
 template <class F>
 std::uint32_t take(ReadySet& set, std::uint32_t most, F&& f) noexcept {
   std::uint32_t taken = 0;
   for (std::uint32_t s = 0; s < std::size(set.summary); ++s) {
-    if (set.summary[s].load(std::memory_order_relaxed) == 0) continue;
+    // Sequentially consistent, since a sleeper that has announced itself decides by this look whether to sleep.
+    if (set.summary[s].load(std::memory_order_seq_cst) == 0) continue;
     std::uint64_t groups = set.summary[s].exchange(0, std::memory_order_seq_cst);
     while (groups != 0) {
       const auto g = static_cast<std::uint32_t>(s * 64 + static_cast<std::uint32_t>(__builtin_ctzll(groups)));

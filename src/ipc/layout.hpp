@@ -87,6 +87,15 @@ struct QueuePlace {
 // A set of channel numbers that one side fills and the other empties: nobody polls 10,000 idle tails.
 // Two levels: bit g of summary[g/64] says that word g may be non-zero.
 // add: set the bit in word, then the bit in summary. take: clear summary bit, then exchange word with 0.
+//
+// No bit is lost: all these steps are sequentially consistent, so they happen in one order. After an add has
+// finished, either its word bit was taken, or the summary bit is set. For the adder's step on summary comes
+// after its step on word; if a taker clears summary after it, that taker's exchange of word comes later still
+// and finds the bit; if a taker clears summary before it, summary is set again by the adder. (An adder that
+// finds the summary bit already set leaves it: the taker that clears it later exchanges word later still.)
+// The taker may find a summary bit without word bits (taken one round earlier): harmless. A taker that hands
+// bits back does so like an adder, word first. What was published before an add is seen by whoever takes the
+// bit: add's step on word is a read-modify-write in the release sequence that the exchange reads.
 struct ReadySet {
   static constexpr std::uint32_t words = limits::channels_per_session / 64;
   alignas(cache_line) std::atomic<std::uint64_t> summary[(words + 63) / 64];
@@ -114,7 +123,15 @@ inline constexpr std::size_t queues_offset = (sizeof(SessionBlock) + page - 1) /
 // Protocol of both directions, as sequentially consistent operations:
 //   ringer:  publish; read-modify-write on the ReadySet; if sleeping.exchange(0) == 1, ring
 //   sleeper: sleeping.exchange(1); look again; sleep only if there is nothing
+// A sleeper that announced itself and saw nothing is rung by whoever publishes later: in the one order of
+// sequentially consistent operations the ringer's look at `sleeping` comes either after the announcement (it
+// rings) or before it, and then its publication is before the sleeper's second look (which finds it).
+//
 // Blocking calls of one channel sleep on a futex instead: `waiting.exchange(1)`, look again, FUTEX_WAIT on the
-// low 32 bits of the other side's tail; the other side, after publishing, `waiting.exchange(0)` and FUTEX_WAKE.
+// low 32 bits of the other side's tail (and on `closed`: FUTEX_WAITV); the other side, after publishing,
+// `waiting.exchange(0)` and FUTEX_WAKE.
+// An application that polls instead announces a wish for room the same way: it sets `producer.waiting`; when
+// the daemon gives a slot back and release() says that somebody waits, the daemon wakes the futex *and* adds the
+// channel to `to_app` (and rings if `app_sleeping`). New messages are always added to `to_app`.
 
 }  // namespace rtchan::ipc

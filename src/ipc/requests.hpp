@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 
 #include "base/address.hpp"
 #include "base/ids.hpp"
+#include "base/time.hpp"
 #include "ipc/layout.hpp"
 #include <rtchan/error.hpp>
 #include <rtchan/qos.hpp>
@@ -96,10 +98,17 @@ struct Text { std::uint32_t request; bool last; std::string json; };
 using Request = std::variant<Hello, Mapped, RegisterPort, UnregisterPort, CreateChannel, Decision, DestroyChannel, Query>;
 using Reply = std::variant<Welcome, Ready, Registered, Done, Failed, Created, Asked, Aborted, Accepted, Notice, Text>;
 
+// Byte form: a head {type 4, length of the whole 4}, then the fields in the order of the structs above without
+// padding; text, extensions and lists carry a length in front. Bounds: limits.hpp.
 [[nodiscard]] std::vector<std::byte> encode(const Request& request);
 [[nodiscard]] std::vector<std::byte> encode(const Reply& reply);
 // The error names the field and what is allowed.
 [[nodiscard]] std::expected<Request, std::string> decode_request(std::span<const std::byte> bytes);
 [[nodiscard]] std::expected<Reply, std::string> decode_reply(std::span<const std::byte> bytes);
+
+// What is wrong with a contract, as a sentence that names the field and its range; nullopt: it is well-formed.
+// Used by decode, by librtc before it asks, and by whoever else takes a contract from outside.
+[[nodiscard]] std::optional<std::string> flaw_in(const Qos& qos);
+[[nodiscard]] std::optional<std::string> flaw_in(std::span<const Extension> extensions);
 
 }  // namespace rtchan::ipc
