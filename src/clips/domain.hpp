@@ -11,6 +11,7 @@
 #include "base/address.hpp"
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "clips/protocol_stack.hpp"
 #include "clips/spec.hpp"
 #include "link/driver.hpp"
 
@@ -28,6 +29,8 @@ struct MessageRef {
 class MessageSource {
  public:
   virtual ~MessageSource() = default;
+  virtual std::uint32_t waiting() noexcept = 0;         // published and not yet taken; at most capacity()
+  [[nodiscard]] virtual std::uint32_t capacity() const noexcept = 0;
   virtual bool take(MessageRef& out) noexcept = 0;  // false: none
   virtual void read(const MessageRef& m, std::uint32_t offset, std::span<std::byte> out) const noexcept = 0;
   virtual void release(const MessageRef& m) noexcept = 0;
@@ -61,7 +64,11 @@ struct LinkConfig {
   link::Driver* driver{};
   std::uint64_t bits_per_second{};      // configured capacity in wire bits
   std::uint32_t frame_overhead_bytes{}; // what a UDP payload gains on the wire: IP + UDP + Ethernet header + 24 (preamble, FCS, gap)
-  Duration refill_latency{};            // J_c
+  // J_c: bound of the time from `now` of a turn to the driver's hand-over in it; makes rem an honest upper bound.
+  Duration refill_latency{};
+  // The link's signalling clip: one packet per period is certain, each within `delay`; more when the link is idle.
+  Duration signal_period{2'000'000};
+  Duration signal_delay{10'000'000};
 };
 
 struct DomainConfig {
@@ -71,12 +78,15 @@ struct DomainConfig {
   std::uint32_t best_effort_packets = 0;   // polling server of best-effort input: N_be packets ...
   Duration best_effort_period{};           // ... per T_in
   std::span<ClipCounters> counters;        // one per slot, readable from outside
+  // Read again within a turn where the true instant matters (delivery, hand-over). nullptr: time stands still
+  // during a turn (simulator, tests).
+  Instant (*clock)() = nullptr;
 };
 
 // Counters of a domain that belong to no clip; same rules as ClipCounters.
 struct alignas(64) DomainCounters {
   std::uint64_t turns{}, input_packets{}, unknown_label{}, malformed{}, best_effort_deferred{}, signals_in{},
-      signals_dropped{}, link_full{}, handler_steps{}, handler_switches{}, bursts{}, burst_packets{};
+      signals_dropped{}, wrong_class{}, link_full{}, handler_steps{}, handler_switches{}, bursts{}, burst_packets{};
 };
 
 class Domain {
@@ -101,6 +111,10 @@ class Domain {
   // `now` or earlier means "call again at once".
   Instant turn(Instant now);
 
+  // When the polling server of best-effort input has budget again; at or before `now`: it has. While it has none,
+  // do not wait on best-effort descriptors (they stay readable); turn() returns this instant if packets wait.
+  [[nodiscard]] Instant best_effort_resumes() const noexcept;
+
   [[nodiscard]] const DomainCounters& counters() const noexcept;
 
  private:
@@ -110,6 +124,7 @@ class Domain {
 
 // Allocates everything the clip will ever need. Call off the data thread.
 [[nodiscard]] std::unique_ptr<Clip> make_clip(const ClipSpec& spec, std::unique_ptr<MessageSource> source,
-                                              std::unique_ptr<MessageSink> sink);
+                                              std::unique_ptr<MessageSink> sink,
+                                              std::unique_ptr<ProtocolStack> stack = nullptr);
 
 }  // namespace rtchan::clips
