@@ -1,10 +1,10 @@
 #include "ipc/daemon_view.hpp"
 
-#include <algorithm>
 #include <cstring>
 #include <new>
 
 #include "ipc/futex.hpp"
+#include "ipc/ring_memory.hpp"
 
 namespace rtchan::ipc {
 
@@ -14,42 +14,6 @@ namespace {
 constexpr std::uint32_t freed_per_look = 16;
 
 QueueBlock* fresh_block(std::byte* base) noexcept { return new (base) QueueBlock{}; }
-
-// Descriptors and free entries are read and written as relaxed atomic words: a client may write them while we
-// read, and each field must be the one value that was checked.
-Descriptor load_descriptor(const std::byte* at) noexcept {
-  static_assert(sizeof(Descriptor) == 4 * sizeof(std::uint64_t));
-  std::uint64_t words[4];
-  for (std::size_t i = 0; i < 4; ++i) {
-    words[i] = __atomic_load_n(reinterpret_cast<const std::uint64_t*>(at) + i, __ATOMIC_RELAXED);
-  }
-  Descriptor d;
-  std::memcpy(&d, words, sizeof d);
-  return d;
-}
-
-void store_descriptor(std::byte* at, const Descriptor& d) noexcept {
-  std::uint64_t words[4];
-  std::memcpy(words, &d, sizeof d);
-  for (std::size_t i = 0; i < 4; ++i) {
-    __atomic_store_n(reinterpret_cast<std::uint64_t*>(at) + i, words[i], __ATOMIC_RELAXED);
-  }
-}
-
-std::byte* ready_entry(std::byte* base, const QueuePlace& place, std::uint64_t index) noexcept {
-  return base + ready_offset() + (index & (place.capacity - 1)) * sizeof(Descriptor);
-}
-std::uint32_t* free_entry(std::byte* base, const QueuePlace& place, std::uint64_t index) noexcept {
-  return reinterpret_cast<std::uint32_t*>(base + free_offset(place)) + (index & (place.capacity - 1));
-}
-std::byte* slot_bytes(std::byte* base, const QueuePlace& place, std::uint32_t slot) noexcept {
-  return base + slots_offset(place) + std::size_t{slot} * place.slot_bytes;
-}
-
-// Somebody announced that it sleeps: take the announcement, so that one of us wakes it.
-bool take_announcement(std::atomic<std::uint32_t>& waiting) noexcept {
-  return waiting.load(std::memory_order_seq_cst) != 0 && waiting.exchange(0, std::memory_order_seq_cst) != 0;
-}
 
 }  // namespace
 
@@ -101,16 +65,16 @@ std::optional<SendQueue::Message> SendQueue::take() noexcept {
 }
 
 void SendQueue::read(const Message& m, std::uint32_t offset, std::span<std::byte> out) const noexcept {
-  std::memcpy(out.data(), slot_bytes(base_, place_, m.slot) + offset, out.size());
+  std::memcpy(out.data(), slot_address(base_, place_, m.slot) + offset, out.size());
 }
 
 std::span<const std::byte> SendQueue::bytes(const Message& m) const noexcept {
-  return {slot_bytes(base_, place_, m.slot), m.length};
+  return {slot_address(base_, place_, m.slot), m.length};
 }
 
 bool SendQueue::release(const Message& m) noexcept {
   taken_[m.slot] = false;
-  __atomic_store_n(free_entry(base_, place_, free_tail_), m.slot, __ATOMIC_RELAXED);
+  store_free(free_entry(base_, place_, free_tail_), m.slot);
   block_->consumer.free_tail.store(++free_tail_, std::memory_order_seq_cst);
   return take_announcement(block_->producer.waiting);
 }
@@ -137,7 +101,7 @@ void ReceiveQueue::take_freed() noexcept {
   }
   free_seen_ = tail;
   for (std::uint32_t looked = 0; looked < freed_per_look && free_head_ != tail; ++looked) {
-    const std::uint32_t slot = __atomic_load_n(free_entry(base_, place_, free_head_), __ATOMIC_RELAXED);
+    const std::uint32_t slot = load_free(free_entry(base_, place_, free_head_));
     if (slot >= place_.slots || !with_app_[slot]) {
       violation_ = Violation::foreign_slot;
       return;
@@ -158,7 +122,7 @@ std::optional<std::uint32_t> ReceiveQueue::reserve() noexcept {
 }
 
 void ReceiveQueue::write(std::uint32_t slot, std::uint32_t offset, std::span<const std::byte> bytes) noexcept {
-  std::memcpy(slot_bytes(base_, place_, slot) + offset, bytes.data(), bytes.size());
+  std::memcpy(slot_address(base_, place_, slot) + offset, bytes.data(), bytes.size());
 }
 
 bool ReceiveQueue::publish(std::uint32_t slot, std::uint32_t length, std::uint64_t number, Instant readable,
