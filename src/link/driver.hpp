@@ -33,7 +33,9 @@ class Driver {
   // Hands over the first n packets, in order, and returns n; fewer than given means "the device is full now".
   // A packet that cannot be sent at all (EMSGSIZE, unreachable) counts as taken and is counted in errors().
   virtual std::size_t transmit(TrafficClass cls, std::span<const TxPacket> packets) = 0;
-  // Fills up to out.size() packets that have arrived; returns how many. Never blocks.
+  // Fills up to out.size() packets that have arrived; returns how many. Never blocks. `arrival` is never later
+  // than `now`. A full `out` means that there may be more, perhaps already taken from the socket: call again
+  // before waiting on fd().
   virtual std::size_t receive(TrafficClass cls, Instant now, std::span<RxPacket> out) = 0;
   // Packets whose transmission has been reported complete since the last call; drivers that cannot know
   // return everything handed over (the link clock alone then bounds what is outstanding).
@@ -44,7 +46,12 @@ class Driver {
   [[nodiscard]] virtual int fd(TrafficClass cls) const = 0;
 
   struct Counters {
-    std::uint64_t sent{}, received{}, send_errors{}, device_full{}, kernel_drops[2]{}, oversized{};
+    std::uint64_t sent{}, received{};          // packets
+    std::uint64_t sent_bytes{};                // their UDP payload
+    std::uint64_t send_errors{};               // refused by the system for good (unreachable, ...): lost
+    std::uint64_t device_full{};               // calls that could not take everything
+    std::uint64_t kernel_drops[2]{};           // arrived but found the receive buffer full, per TrafficClass
+    std::uint64_t oversized{};                 // EMSGSIZE, or longer than payload_bytes(): lost
   };
   [[nodiscard]] virtual Counters counters() const = 0;
 };
