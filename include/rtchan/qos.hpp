@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace rtchan {
 
@@ -23,6 +25,16 @@ struct Qos {
   std::chrono::nanoseconds max_delay{}; // 1 us ... 1 h (best effort: ignored)
 
   friend bool operator==(const Qos&, const Qos&) = default;
+};
+
+// Optional model-specific parameter (paper 4.1): the admission policy interprets it; travels end to end with the
+// request. At most 8 on a channel, of at most 64 bytes each. docs/protocol lists the tags; tags that a policy
+// does not know are carried and ignored.
+struct Extension {
+  std::uint16_t tag{};
+  std::vector<std::byte> value;
+
+  friend bool operator==(const Extension&, const Extension&) = default;
 };
 
 }  // namespace rtchan

@@ -24,11 +24,7 @@ namespace rtchan::ipc {
 inline constexpr std::uint32_t protocol_version = 1;
 inline constexpr std::size_t request_bytes_max = 64 * 1024;
 
-// Optional model-specific parameters (paper 4.1): the admission policy interprets them; travels end to end.
-struct Extension {
-  std::uint16_t tag{};  // 1: statistical activity probability (parts per billion) ...; docs/protocol lists them
-  std::vector<std::byte> value;
-};
+using rtchan::Extension;  // model-specific parameters, <rtchan/qos.hpp>
 
 // --- application -> daemon; `request` is the caller's number, echoed in the reply ---
 struct Hello { std::uint32_t version; };                       // first message; answered by Welcome
