@@ -15,7 +15,9 @@ namespace {
 
 std::string configuration(const Host& host, const DaemonOptions& options,
                           const std::filesystem::path& socket) {
-  std::string text = fmt::format("[daemon]\nname = \"{}\"\nsocket = \"{}\"\n", host.name, socket.string());
+  std::string text =
+      fmt::format("[daemon]\nname = \"{}\"\nrun_dir = \"{}\"\nsocket = \"{}\"\n{}\n", host.name,
+                  socket.parent_path().string(), socket.string(), options.daemon_extra);
   text += fmt::format("\n[[worker]]\ncore = {}\n{}\n", options.core, options.worker_extra);
   for (const Interface& interface : host.interfaces) {
     if (interface.address.empty()) continue;
@@ -59,9 +61,11 @@ std::string program(const std::string& name) {
 }
 
 std::expected<Daemon, Error> Daemon::start(const Lab& lab, std::size_t host, const DaemonOptions& options) {
-  const std::filesystem::path base = lab.directory() / ("rtcd-" + lab.host(host).name);
-  const std::filesystem::path config = base.string() + ".toml", socket = base.string() + ".sock",
-                              log = base.string() + ".log";
+  const std::filesystem::path home = lab.directory() / ("rtcd-" + lab.host(host).name);
+  const std::filesystem::path config = home / "rtcd.toml", socket = home / "rtcd.sock",
+                              log = home / "rtcd.log";
+  std::error_code error;
+  std::filesystem::create_directories(home, error);
   {
     std::ofstream out{config};
     out << configuration(lab.host(host), options, socket);

@@ -15,6 +15,7 @@ struct DaemonOptions {
   std::string guard = "share";           // "share" | "htb" | "none"
   std::uint16_t port = 7747;             // UDP, all daemons of a lab alike
   int core = 0;                          // of its worker
+  std::string daemon_extra{};            // further lines inside [daemon]
   std::string link_extra{};              // further lines inside [[link]]
   std::string worker_extra{};            // further lines inside [[worker]]
   std::string extra{};                   // further TOML, after everything else
