@@ -1,0 +1,166 @@
+#include "rtcd/config_table.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+
+#include "base/text.hpp"
+
+namespace rtchan::rtcd {
+
+const toml::node* ConfigTable::find(std::string_view key) {
+  known_.emplace(key);
+  return table_.get(key);
+}
+
+int ConfigTable::line() const { return static_cast<int>(table_.source().begin.line); }
+
+int ConfigTable::line(std::string_view key) const {
+  const toml::node* node = table_.get(key);
+  return node == nullptr ? line() : static_cast<int>(node->source().begin.line);
+}
+
+void ConfigTable::fail(std::string_view key, std::string_view what) {
+  errors_.push_back(fmt::format("{}:{}: {}{}{}: {}", file_, line(key), path_, path_.empty() ? "" : ".", key, what));
+}
+
+void ConfigTable::require(std::string_view key) {
+  if (find(key) == nullptr) fail(key, "is missing and has no default");
+}
+
+bool ConfigTable::text(std::string_view key, std::string& out) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return false;
+  const auto value = node->value_exact<std::string>();
+  if (!value || value->empty()) {
+    fail(key, "must be a non-empty text in quotes");
+    return false;
+  }
+  out = *value;
+  return true;
+}
+
+bool ConfigTable::integer(std::string_view key, std::int64_t least, std::int64_t most, std::int64_t& out) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return false;
+  const auto value = node->value_exact<std::int64_t>();
+  if (!value || *value < least || *value > most) {
+    fail(key, fmt::format("must be a whole number {} ... {}", least, most));
+    return false;
+  }
+  out = *value;
+  return true;
+}
+
+// The text of a quantity; a bare 0 needs no unit and no quotes.
+const std::string* ConfigTable::quoted(std::string_view key, std::string_view example, std::string& keep) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return nullptr;
+  if (const auto text = node->value_exact<std::string>()) {
+    keep = *text;
+    return &keep;
+  }
+  if (node->value_exact<std::int64_t>() == 0) {
+    keep = "0";
+    return &keep;
+  }
+  fail(key, fmt::format("must be a quantity with its unit in quotes, such as \"{}\"", example));
+  return nullptr;
+}
+
+bool ConfigTable::duration(std::string_view key, Duration least, Duration most, Duration& out) {
+  std::string keep;
+  const std::string* text = quoted(key, "5ms", keep);
+  if (text == nullptr) return false;
+  const auto value = parse_duration(*text);
+  if (!value) {
+    fail(key, value.error());
+    return false;
+  }
+  if (*value < least || *value > most) {
+    fail(key, fmt::format("{} is outside {} ... {}", *text, format_duration(least), format_duration(most)));
+    return false;
+  }
+  out = *value;
+  return true;
+}
+
+bool ConfigTable::bytes(std::string_view key, std::uint64_t least, std::uint64_t most, std::uint64_t& out) {
+  std::string keep;
+  const std::string* text = quoted(key, "64MiB", keep);
+  if (text == nullptr) return false;
+  const auto value = parse_bytes(*text);
+  if (!value) {
+    fail(key, value.error());
+    return false;
+  }
+  if (*value < least || *value > most) {
+    fail(key, fmt::format("{} is outside {} ... {}", *text, format_bytes(least), format_bytes(most)));
+    return false;
+  }
+  out = *value;
+  return true;
+}
+
+bool ConfigTable::bit_rate(std::string_view key, std::uint64_t least, std::uint64_t most, std::uint64_t& out) {
+  std::string keep;
+  const std::string* text = quoted(key, "97Mbit", keep);
+  if (text == nullptr) return false;
+  const auto value = parse_bit_rate(*text);
+  if (!value) {
+    fail(key, value.error());
+    return false;
+  }
+  if (*value < least || *value > most) {
+    fail(key, fmt::format("{} is outside {} ... {}", *text, format_bit_rate(least), format_bit_rate(most)));
+    return false;
+  }
+  out = *value;
+  return true;
+}
+
+bool ConfigTable::share(std::string_view key, std::uint32_t least_ppm, std::uint32_t most_ppm, std::uint32_t& out_ppm) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return false;
+  double value = -1;
+  if (const auto number = node->value<double>(); number && !node->is_string() && !node->is_boolean()) {
+    value = *number;
+  } else if (const auto text = node->value_exact<std::string>(); text && text->size() > 1 && text->back() == '%') {
+    char* end = nullptr;
+    value = std::strtod(text->c_str(), &end) / 100;
+    if (end != text->c_str() + text->size() - 1) value = -1;
+  }
+  const double ppm = std::round(value * 1e6);
+  if (!(ppm >= least_ppm && ppm <= most_ppm)) {
+    fail(key, fmt::format("must be a share \"{:g}%\" ... \"{:g}%\" (or {:g} ... {:g})", least_ppm / 1e4, most_ppm / 1e4,
+                          least_ppm / 1e6, most_ppm / 1e6));
+    return false;
+  }
+  out_ppm = static_cast<std::uint32_t>(ppm);
+  return true;
+}
+
+bool ConfigTable::word(std::string_view key, std::span<const std::string_view> words, std::size_t& out) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return false;
+  const auto value = node->value_exact<std::string>();
+  for (std::size_t i = 0; value && i < words.size(); ++i) {
+    if (*value == words[i]) {
+      out = i;
+      return true;
+    }
+  }
+  fail(key, fmt::format("must be \"{}\"", fmt::join(words, "\", \"")));
+  return false;
+}
+
+void ConfigTable::finish() {
+  for (const auto& [key, node] : table_) {
+    if (known_.contains(key.str())) continue;
+    errors_.push_back(fmt::format("{}:{}: {}{}{}: no such key; here are {}", file_, node.source().begin.line, path_,
+                                  path_.empty() ? "" : ".", key.str(), fmt::join(known_, ", ")));
+  }
+}
+
+}  // namespace rtchan::rtcd
