@@ -37,10 +37,21 @@ inline constexpr std::uint32_t input_packets_per_turn = 64;
 inline constexpr std::uint32_t best_effort_packets_per_turn = 16;
 inline constexpr std::uint32_t commands_per_turn = 8;
 inline constexpr std::uint32_t handler_steps_per_turn = 16;
+inline constexpr std::uint32_t handler_packets_per_turn = 16;       // about 10 us of copying before input is looked at again
+
+// --- a link of a worker ---
+inline constexpr std::uint32_t burst_packets = 64;                  // handed over in one go: one GSO send takes no more
+inline constexpr std::uint32_t outstanding_packets = 1'024;         // handed over and not reported complete
+inline constexpr std::uint32_t signal_queue_packets = 64;           // signalling waiting for a link; retransmission covers the rest
+inline constexpr std::uint32_t signals_in_burst = 256;              // signals taken in at once; beyond, one per period below
+inline constexpr std::chrono::nanoseconds signal_in_period = std::chrono::microseconds{100};
+inline constexpr std::chrono::nanoseconds device_retry = std::chrono::microseconds{50};          // after "device full"
+inline constexpr std::chrono::nanoseconds completion_patience = std::chrono::milliseconds{100};  // a driver that forgot a completion must not stop a link
 
 // --- packets ---
 inline constexpr std::uint32_t mtu_bytes_min = 576;     // RFC 791: every host takes it
 inline constexpr std::uint32_t mtu_bytes_max = 9'216;   // jumbo frames
+inline constexpr std::uint32_t fragment_bytes_min = 256;  // fragments of one message are equally long but the last; the smallest MTU carries more
 inline constexpr std::uint32_t signal_bytes = 1'200;    // a signalling message fits one packet on any path we accept (IPv6 minimum MTU 1,280)
 inline constexpr std::uint32_t hops = 16;               // hop limit of a set-up (loops end here)
 

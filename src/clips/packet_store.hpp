@@ -23,7 +23,7 @@ inline constexpr Frame no_frame = UINT32_MAX;
 // A packet while it is queued in a clip.
 struct Packet {
   Frame next = no_frame;
-  std::uint32_t bytes{};        // whole packet: header to trailer
+  std::uint32_t bytes{};        // in the frame: the whole packet (toward a link), or its body (from a link)
   Instant logical{};            // logical arrival at the stage it waits for
   Instant deadline{};           // of that stage; `never`: best effort
   // toward a link
@@ -35,8 +35,6 @@ struct Packet {
   wire::PacketType type{};
   std::uint32_t offset{};
   std::uint32_t message_length{};
-  std::uint32_t body{};         // where the body begins in the frame
-  std::uint32_t body_bytes{};
 };
 
 // How many frames of the store somebody may hold at once, and holds.

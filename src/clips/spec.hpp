@@ -78,6 +78,7 @@ struct alignas(64) ClipCounters {
   std::uint64_t packets{};
   std::uint64_t bytes{};           // message bytes
   std::uint64_t no_buffer{};       // packets dropped because packet_buffers were all in use
+  std::uint64_t packets_missing{}; // packet numbers that did not come (incoming): lost on this hop
   // delays, ns
   std::int64_t worst_delay{};      // from logical arrival, end to end (incoming) or to the link (outgoing)
   std::int64_t worst_cpu{};        // handler finish - stage's logical arrival, worst

@@ -1,0 +1,54 @@
+// Which handler runs next (paper 4.3, "QoS-sensitive CPU allocation"): earliest deadline first, non-preemptive
+// and cooperative. A handler runs one step of at most P packets; then the earliest deadline decides again, and
+// if that is still the same handler it goes on at once.
+//
+// Order: handlers whose message has logically arrived, by deadline; then those that may work ahead of time; then
+// best effort, in turns. A handler without budget is in no queue, or waits here for its next logical arrival.
+#pragma once
+
+#include "base/time.hpp"
+#include "clips/domain.hpp"
+#include "clips/edf_queue.hpp"
+
+namespace rtchan::clips {
+
+// A handler as the scheduler sees it.
+struct CpuTask {
+  Clip* clip = nullptr;  // nullptr: the polling server of best-effort input
+  EdfPlace edf;
+};
+
+class CpuScheduler {
+ public:
+  explicit CpuScheduler(std::uint32_t tasks) : queue_(tasks) {}
+
+  // The handler's next piece of work. Best effort has logical == deadline == never: it runs when nothing else
+  // can, and placing it again sends it behind its equals.
+  void place(CpuTask& task, const Urgency& urgency, Instant now) noexcept { queue_.place(task, urgency, now); }
+  void remove(CpuTask& task) noexcept {
+    queue_.remove(task);
+    if (running_ == &task) running_ = nullptr;
+  }
+
+  // The handler to run now; nullptr: none. Counts a switch when it is not the one that ran last.
+  CpuTask* next(Instant now, std::uint64_t& switches) noexcept {
+    queue_.promote(now);
+    CpuTask* task = queue_.current();
+    if (task == nullptr) task = queue_.early();
+    if (task != nullptr && task != running_) ++switches;
+    if (task != nullptr) running_ = task;
+    return task;
+  }
+
+  // `now` while a handler is ready; else when the next one will be.
+  [[nodiscard]] Instant next_wake(Instant now) noexcept {
+    if (queue_.current() != nullptr || queue_.early() != nullptr) return now;
+    return queue_.next_eligible();
+  }
+
+ private:
+  EdfQueue<CpuTask> queue_;
+  CpuTask* running_ = nullptr;
+};
+
+}  // namespace rtchan::clips

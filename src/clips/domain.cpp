@@ -1,0 +1,277 @@
+#include "clips/domain.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "clips/clip.hpp"
+#include "clips/counters.hpp"
+#include "clips/cpu_scheduler.hpp"
+#include "clips/demux.hpp"
+#include "clips/link_scheduler.hpp"
+#include "clips/packet_store.hpp"
+#include "clips/signalling.hpp"
+
+namespace rtchan::clips {
+
+namespace {
+
+std::size_t frame_bytes(std::span<const LinkConfig> links) {
+  std::size_t most = limits::mtu_bytes_min;
+  for (const LinkConfig& link : links) most = std::max(most, link.driver->payload_bytes());
+  return most;
+}
+
+std::uint32_t frames(const DomainConfig& config) {
+  return config.packet_frames + static_cast<std::uint32_t>(config.links.size()) * limits::signal_queue_packets;
+}
+
+}  // namespace
+
+struct Domain::State final : Arrivals, Departures {
+  State(const DomainConfig& given, DomainObserver& told)
+      : config(given),
+        observer(told),
+        store(frames(given), frame_bytes(given.links)),
+        clips(given.clips),
+        cpu(given.clips + 1),
+        demux(given.links, *this, counters),
+        best_effort(demux, given.best_effort_packets, given.best_effort_period) {
+    assert(given.counters.size() >= given.clips);
+    links.reserve(given.links.size());
+    for (const LinkConfig& link : given.links) {
+      links.push_back(std::make_unique<LinkScheduler>(link, store, given.clips, *this, counters));
+      signalling.push_back(std::make_unique<Signalling>(link, *links.back(), store));
+    }
+    leaving.reserve(given.clips);
+  }
+
+  Clip* find(ClipSlot slot) noexcept { return slot.value < clips.size() ? clips[slot.value].get() : nullptr; }
+  [[nodiscard]] Instant time(Instant turn_began) const noexcept {
+    return config.clock == nullptr ? turn_began : std::max(turn_began, config.clock());
+  }
+
+  // Arrivals
+  void data_arrived(const wire::DataPacket& packet, link::TrafficClass cls, Instant arrival, Instant at) override;
+  void signal_arrived(std::uint32_t link, const Endpoint& from, std::span<const std::byte> bytes,
+                      Instant at) override {
+    observer.signal_received(link, from, bytes, at);
+  }
+  // Departures
+  void departed(LinkFlow& flow, const Packet& packet, Instant finish) noexcept override;
+
+  void schedule(Clip& clip, Instant now) noexcept;
+  void sight(Clip& clip, Instant now) noexcept;
+  void stop(Clip& clip) noexcept;
+  void settle(Clip& clip, Instant now) noexcept;
+  void run_handlers(Instant now) noexcept;
+  std::uint32_t step(Clip& clip, Instant now) noexcept;
+  Instant serve_links(Instant now) noexcept;
+  void let_go() noexcept;
+
+  DomainConfig config;
+  DomainObserver& observer;
+  DomainCounters counters;
+  PacketStore store;
+  std::vector<std::unique_ptr<Clip>> clips;  // by slot
+  CpuScheduler cpu;
+  Demux demux;
+  BestEffortInput best_effort;
+  std::vector<std::unique_ptr<LinkScheduler>> links;
+  std::vector<std::unique_ptr<Signalling>> signalling;
+  std::vector<ClipSlot> leaving;             // closed and done: handed back at the end of the turn
+  Instant latest = long_ago;
+};
+
+Domain::Domain(const DomainConfig& config, DomainObserver& observer)
+    : state_(std::make_unique<State>(config, observer)) {}
+Domain::~Domain() = default;
+
+// One turn. Input comes first, at arrival, since its deadlines are not known before; then the handlers, by
+// deadline; then what they have made goes to the links, by deadline.
+Instant Domain::turn(Instant now) {
+  State& s = *state_;
+  bump(s.counters.turns);
+  s.latest = now;
+  const bool more_input = s.demux.real_time(now);
+  s.best_effort.poll(s.cpu, now);
+  s.run_handlers(now);
+  const Instant links_due = s.serve_links(s.time(now));
+  s.let_go();
+  if (more_input) return now;
+  return std::min({links_due, s.cpu.next_wake(now), s.best_effort.next_wake()});
+}
+
+void Domain::State::run_handlers(Instant turn_began) noexcept {
+  std::uint32_t packets = 0;
+  for (std::uint32_t steps = 0; steps < limits::handler_steps_per_turn; ++steps) {
+    if (packets >= limits::handler_packets_per_turn) return;
+    latest = time(turn_began);
+    CpuTask* task = cpu.next(latest, counters.handler_switches);
+    if (task == nullptr) return;
+    bump(counters.handler_steps);
+    packets += task->clip == nullptr ? best_effort.step(cpu, latest) : step(*task->clip, latest);
+  }
+}
+
+std::uint32_t Domain::State::step(Clip& clip, Instant at) noexcept {
+  const std::uint32_t packets =
+      clip.outgoing ? clip.outgoing->step(at, clip.flow, *links[clip.spec.link], store, *clip.counters)
+                    : clip.incoming->step(at, store, *clip.counters);
+  settle(clip, at);
+  return packets;
+}
+
+Instant Domain::State::serve_links(Instant at) noexcept {
+  latest = at;
+  Instant due = never;
+  for (const auto& link : links) due = std::min(due, link->serve(at));
+  return due;
+}
+
+void Domain::State::data_arrived(const wire::DataPacket& packet, link::TrafficClass cls, Instant arrival,
+                                 Instant at) {
+  const Label label = packet.header.label;
+  Clip* clip = find(ClipSlot{label.slot});
+  if (clip == nullptr || !clip->incoming || clip->spec.generation != label.generation ||
+      clip->closing == Clip::Closing::abandoned) {
+    bump(counters.unknown_label);
+    return;
+  }
+  if (clip->best_effort() != (cls == link::TrafficClass::best_effort)) {
+    bump(counters.wrong_class);
+    return;
+  }
+  if (clip->violated) return;
+  if (!clip->incoming->accept(packet, arrival, store, *clip->counters)) bump(counters.malformed);
+  if (clip->task.edf.state == EdfPlace::State::absent) schedule(*clip, at);
+}
+
+void Domain::State::departed(LinkFlow& flow, const Packet& packet, Instant finish) noexcept {
+  if (flow.clip == nullptr) return;
+  Clip& clip = *flow.clip;
+  ClipCounters& c = *clip.counters;
+  bump(c.packets);
+  if (packet.message_bytes > 0) {
+    bump(c.delivered);
+    bump(c.bytes, packet.message_bytes);
+    if (!clip.best_effort()) {
+      if (finish > packet.deadline) bump(c.late);
+      raise(c.worst_link, (finish - packet.logical).count());
+      raise(c.worst_delay, (finish - packet.message_logical).count());
+    }
+  }
+  if (clip.outgoing->unblock() && clip.closing != Clip::Closing::abandoned) schedule(clip, latest);
+  if (clip.closing != Clip::Closing::open) settle(clip, latest);
+}
+
+// The handler queues for the CPU by its next piece of work, or leaves the queue.
+void Domain::State::schedule(Clip& clip, Instant at) noexcept {
+  const auto urgency = clip.outgoing ? clip.outgoing->urgency() : clip.incoming->urgency(store);
+  if (urgency && clip.connected) {
+    cpu.place(clip.task, *urgency, at);
+  } else {
+    cpu.remove(clip.task);
+  }
+}
+
+// After the clip has worked, or was told to close: where does it stand?
+void Domain::State::settle(Clip& clip, Instant at) noexcept {
+  const bool broken = clip.outgoing ? clip.outgoing->violated() : clip.incoming->violated();
+  if (broken && !clip.violated) {
+    clip.violated = true;
+    stop(clip);
+    observer.client_violated(clip.spec.slot);
+  }
+  if (!clip.violated && clip.closing != Clip::Closing::abandoned) schedule(clip, at);
+  if (clip.closing != Clip::Closing::open && !clip.leaving && clip.idle()) {
+    clip.leaving = true;
+    leaving.push_back(clip.spec.slot);
+  }
+}
+
+void Domain::State::stop(Clip& clip) noexcept {
+  cpu.remove(clip.task);
+  if (clip.outgoing) {
+    links[clip.spec.link]->forget(clip.flow);
+  } else {
+    clip.incoming->abandon(store, *clip.counters);
+  }
+}
+
+void Domain::State::let_go() noexcept {
+  while (!leaving.empty()) {
+    const ClipSlot slot = leaving.back();
+    leaving.pop_back();
+    Clip& clip = *clips[slot.value];
+    stop(clip);
+    observer.clip_closed(std::move(clips[slot.value]));
+  }
+}
+
+void Domain::open(std::unique_ptr<Clip> clip, Instant now) {
+  State& s = *state_;
+  s.latest = now;
+  const ClipSlot slot = clip->spec.slot;
+  assert(slot.value < s.clips.size() && s.clips[slot.value] == nullptr && clip->spec.link < s.links.size());
+  clip->counters = &s.config.counters[slot.value];
+  *clip->counters = ClipCounters{};
+  if (clip->incoming) clip->connected = true;
+  s.clips[slot.value] = std::move(clip);
+  s.sight(*s.clips[slot.value], now);
+}
+
+void Domain::close(ClipSlot slot, CloseMode mode, Instant now) {
+  State& s = *state_;
+  s.latest = now;
+  Clip* clip = s.find(slot);
+  if (clip == nullptr || clip->leaving) return;
+  const bool can_drain = clip->connected && !clip->violated && clip->closing != Clip::Closing::abandoned;
+  if (mode == CloseMode::drain && can_drain) {
+    s.sight(*clip, now);  // what was published before the close still goes
+    clip->closing = Clip::Closing::draining;
+  } else {
+    clip->closing = Clip::Closing::abandoned;
+    s.stop(*clip);
+  }
+  s.settle(*clip, now);
+}
+
+void Domain::connect(ClipSlot slot, const Endpoint& next_hop, Label next_label) {
+  State& s = *state_;
+  Clip* clip = s.find(slot);
+  if (clip == nullptr || !clip->outgoing) return;
+  clip->outgoing->connect(next_hop, next_label);
+  clip->connected = true;
+  if (!clip->violated && clip->closing != Clip::Closing::abandoned) s.schedule(*clip, s.latest);
+}
+
+void Domain::sighted(ClipSlot slot, Instant now) {
+  State& s = *state_;
+  s.latest = now;
+  if (Clip* clip = s.find(slot)) s.sight(*clip, now);
+}
+
+void Domain::State::sight(Clip& clip, Instant at) noexcept {
+  if (!clip.outgoing || clip.violated || clip.closing != Clip::Closing::open) return;
+  if (clip.outgoing->sight(at, *clip.counters)) observer.contract_violated(clip.spec.slot, at);
+  if (clip.task.edf.state == EdfPlace::State::absent || clip.outgoing->violated()) settle(clip, at);
+}
+
+bool Domain::send_signal(std::uint32_t link, const Endpoint& to, std::span<const std::byte> bytes, Instant now) {
+  State& s = *state_;
+  if (link < s.signalling.size() && s.signalling[link]->send(to, bytes, now)) return true;
+  bump(s.counters.signals_dropped);
+  return false;
+}
+
+void Domain::set_burst_bound(std::uint32_t link, const admission::BurstBound& bound) {
+  if (link < state_->links.size()) state_->links[link]->set_burst_bound(bound);
+}
+
+Instant Domain::best_effort_resumes() const noexcept { return state_->best_effort.resumes(); }
+
+const DomainCounters& Domain::counters() const noexcept { return state_->counters; }
+
+}  // namespace rtchan::clips

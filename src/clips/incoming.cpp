@@ -1,0 +1,277 @@
+#include "clips/incoming.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "clips/counters.hpp"
+
+namespace rtchan::clips {
+
+namespace {
+
+struct Extent {
+  std::uint32_t messages = 0;  // in the packet (a fragment counts as one)
+  std::uint32_t longest = 0;   // length of the longest message
+};
+
+Extent extent_of(const wire::DataPacket& packet) noexcept {
+  if (packet.header.type == wire::PacketType::fragment) return {1, packet.header.message_length};
+  Extent e;
+  wire::RecordReader records(packet.body);
+  for (std::span<const std::byte> message; records.next(message); ++e.messages) {
+    e.longest = std::max(e.longest, static_cast<std::uint32_t>(message.size()));
+  }
+  return e;
+}
+
+}  // namespace
+
+Incoming::Incoming(const ClipSpec& spec, std::unique_ptr<MessageSink> sink, ProtocolStack* stack)
+    : spec_(spec),
+      sink_(std::move(sink)),
+      stack_(stack),
+      here_(spec.contract.message_bytes / limits::fragment_bytes_min / 64 + 1, 0) {
+  frames_.reserved = spec.packet_buffers;
+}
+
+// ---- input: at arrival ----------------------------------------------------------------------------------------
+
+bool Incoming::accept(const wire::DataPacket& packet, Instant arrival, PacketStore& store,
+                      ClipCounters& counters) noexcept {
+  const wire::DataHeader& header = packet.header;
+  const Extent extent = extent_of(packet);
+  if (extent.longest > spec_.contract.message_bytes || packet.body.size() > store.frame_bytes()) return false;
+  bump(counters.packets);
+  note_packet_number(header.packet_number, counters);
+
+  const std::int64_t message = static_cast<std::int64_t>(newest_) +
+                               static_cast<std::int32_t>(header.first_message - static_cast<std::uint32_t>(newest_));
+  if (stale(message)) {
+    bump(counters.stale);
+    return true;
+  }
+  const auto number = static_cast<std::uint64_t>(message);
+  const Frame frame = store.take(frames_);
+  if (frame == no_frame) {
+    bump(counters.no_buffer);
+    spoiled_ = number;
+    return true;
+  }
+  set_lambda(number, extent.messages, arrival, header.rem, counters);
+
+  Packet& queued = store[frame];
+  queued.bytes = static_cast<std::uint32_t>(packet.body.size());
+  queued.logical = lambda_;
+  queued.deadline = lambda_ + spec_.cpu_delay;
+  queued.message = number;
+  queued.type = header.type;
+  queued.offset = header.offset;
+  queued.message_length = header.message_length;
+  std::memcpy(store.bytes(frame).data(), packet.body.data(), packet.body.size());
+  packets_.push(store, frame);
+  return true;
+}
+
+// Of a message that is over, that cannot be completed any more, or that a later one has overtaken.
+bool Incoming::stale(std::int64_t message) const noexcept {
+  if (message < static_cast<std::int64_t>(newest_)) return true;
+  const auto number = static_cast<std::uint64_t>(message);
+  return number == spoiled_ || (assembly_.state == Assembly::State::over && number <= assembly_.number);
+}
+
+// Packets lost on this hop, whatever becomes of their messages. One that was only late is taken off again, unless
+// it is older than the last 64.
+void Incoming::note_packet_number(std::uint32_t number, ClipCounters& counters) noexcept {
+  const auto ahead = static_cast<std::int32_t>(number - next_packet_);
+  if (ahead >= 0) {
+    bump(counters.packets_missing, static_cast<std::uint32_t>(ahead));
+    packets_seen_ = ahead < 63 ? (packets_seen_ << (ahead + 1)) | 1 : 1;
+    next_packet_ = number + 1;
+  } else if (ahead >= -64) {
+    const std::uint64_t bit = std::uint64_t{1} << (-ahead - 1);
+    if ((packets_seen_ & bit) == 0) bump(counters.packets_missing, std::uint64_t(-1));  // minus one
+    packets_seen_ |= bit;
+  }
+}
+
+void Incoming::set_lambda(std::uint64_t message, std::uint32_t messages, Instant arrival, Duration rem,
+                          ClipCounters& counters) noexcept {
+  const Instant due = arrival + std::clamp(rem, Duration{0}, spec_.upstream_rem);
+  const bool begins = message > newest_ || lambda_ == long_ago;
+  if (begins) {
+    lambda_before_ = lambda_;
+    newest_ = message;
+    const Duration excess = lambda_before_ + spec_.contract.period - due;
+    if (excess > spec_.upstream_rem + spec_.upstream_propagation) bump(counters.unpoliced);
+  }
+  lambda_ = std::max({due, lambda_, lambda_before_ + spec_.contract.period});
+  if (messages > 1) {  // whole messages in one packet: the last of them arrives logically (messages-1)*T later
+    lambda_ += spec_.contract.period * static_cast<std::int64_t>(messages - 1);
+    newest_ += messages - 1;
+  }
+}
+
+// ---- handler --------------------------------------------------------------------------------------------------
+
+std::optional<Urgency> Incoming::urgency(PacketStore& store) const noexcept {
+  if (packets_.empty()) return std::nullopt;
+  if (spec_.service == ServiceClass::best_effort) return Urgency{long_ago, never, never};
+  const Packet& head = store[packets_.front()];
+  // A packet that keeps the contract may be handled at once; what came too fast waits until it might have come.
+  return Urgency{head.logical - spec_.upstream_rem - spec_.upstream_propagation, head.logical, head.deadline};
+}
+
+std::uint32_t Incoming::step(Instant now, PacketStore& store, ClipCounters& counters) noexcept {
+  const Duration early = spec_.upstream_rem + spec_.upstream_propagation;
+  std::uint32_t packets = 0;
+  while (packets < spec_.packets_per_step && !packets_.empty()) {
+    const Frame frame = packets_.front();
+    if (spec_.service != ServiceClass::best_effort && store[frame].logical - early > now) break;
+    packets_.pop(store);
+    take(store[frame], store.bytes(frame).first(store[frame].bytes), now, counters);
+    store.give(frame, frames_);
+    ++packets;
+  }
+  return packets;
+}
+
+void Incoming::take(const Packet& packet, std::span<std::byte> body, Instant now, ClipCounters& counters) noexcept {
+  if (packet.message == spoiled_) {
+    bump(counters.stale);
+    return;
+  }
+  if (packet.type == wire::PacketType::messages) {
+    take_records(packet, body, now, counters);
+    return;
+  }
+  const bool going_on = assembly_.state != Assembly::State::none && assembly_.number == packet.message;
+  if (!going_on) {
+    if (packet.message < next_message_) {
+      bump(counters.stale);
+      return;
+    }
+    begin(packet.message, packet.message_length, packet.deadline, counters);
+  }
+  if (assembly_.state != Assembly::State::building || !add_fragment(packet, body)) {
+    bump(counters.stale);
+    return;
+  }
+  assembly_.deadline = std::max(assembly_.deadline, packet.deadline);
+  if (complete()) publish(now, counters);
+}
+
+void Incoming::take_records(const Packet& packet, std::span<std::byte> body, Instant now,
+                            ClipCounters& counters) noexcept {
+  wire::RecordReader records(body);
+  std::uint64_t number = packet.message;
+  for (std::span<const std::byte> message; records.next(message); ++number) {
+    const auto length = static_cast<std::uint32_t>(message.size());
+    if (number < next_message_) {
+      bump(counters.stale);
+      continue;
+    }
+    if (stack_ != nullptr) {
+      const std::span<std::byte> bytes = body.subspan(static_cast<std::size_t>(message.data() - body.data()), length);
+      if (!stack_->incoming({number, 0, length}, bytes)) {
+        bump(counters.stale);
+        continue;
+      }
+    }
+    if (!begin(number, length, packet.deadline, counters)) continue;
+    sink_->write(assembly_.slot, 0, message);
+    publish(now, counters);
+  }
+}
+
+// Opens a slot for the message. False: the application has none free.
+bool Incoming::begin(std::uint64_t number, std::uint32_t length, Instant deadline, ClipCounters& counters) noexcept {
+  if (assembly_.state == Assembly::State::building) give_up(counters);
+  bump(counters.lost, number - next_message_);
+  bump(counters.accepted);
+  next_message_ = number + 1;
+  assembly_ = Assembly{};
+  assembly_.number = number;
+  assembly_.length = length;
+  assembly_.deadline = deadline;
+  if (!sink_->reserve(length, assembly_.slot)) {
+    bump(counters.no_slot);
+    assembly_.state = Assembly::State::over;
+    return false;
+  }
+  assembly_.state = Assembly::State::building;
+  std::fill_n(here_.begin(), length / limits::fragment_bytes_min / 64 + 1, 0);
+  return true;
+}
+
+// All fragments but the last are equally long. False: it does not fit what is known of the message, or is here already.
+bool Incoming::add_fragment(const Packet& packet, std::span<std::byte> body) noexcept {
+  const auto bytes = static_cast<std::uint32_t>(body.size());
+  if (packet.message_length != assembly_.length) return false;
+  if (packet.offset + bytes == assembly_.length) {
+    if (assembly_.last_bytes != 0) return false;
+  } else if (!add_full(packet.offset, bytes)) {
+    return false;
+  }
+  if (stack_ != nullptr && !stack_->incoming({packet.message, packet.offset, assembly_.length}, body)) {
+    spoiled_ = packet.message;  // refused: the message can never be complete
+    return false;
+  }
+  if (packet.offset + bytes == assembly_.length) {
+    assembly_.last_offset = packet.offset;
+    assembly_.last_bytes = bytes;
+  }
+  sink_->write(assembly_.slot, packet.offset, body);
+  return true;
+}
+
+bool Incoming::add_full(std::uint32_t offset, std::uint32_t bytes) noexcept {
+  if (assembly_.fragment_bytes == 0 && bytes >= limits::fragment_bytes_min) assembly_.fragment_bytes = bytes;
+  if (bytes != assembly_.fragment_bytes || offset % bytes != 0) return false;
+  const std::uint32_t index = offset / bytes;
+  std::uint64_t& word = here_[index / 64];
+  const std::uint64_t bit = std::uint64_t{1} << (index % 64);
+  if ((word & bit) != 0) return false;
+  word |= bit;
+  ++assembly_.full_fragments;
+  assembly_.highest = std::max(assembly_.highest, index);
+  return true;
+}
+
+// As many distinct full fragments as there are places before the last one, and none beyond: no hole.
+bool Incoming::complete() const noexcept {
+  if (assembly_.last_bytes == 0) return false;
+  const std::uint64_t before = std::uint64_t{assembly_.full_fragments} * assembly_.fragment_bytes;
+  return before == assembly_.last_offset &&
+         (assembly_.full_fragments == 0 || assembly_.highest < assembly_.full_fragments);
+}
+
+void Incoming::publish(Instant now, ClipCounters& counters) noexcept {
+  assembly_.state = Assembly::State::over;
+  if (stack_ != nullptr) stack_->complete(assembly_.number, assembly_.length);
+  Duration delay = Duration::min();
+  if (spec_.service != ServiceClass::best_effort) {
+    delay = spec_.end_to_end - (assembly_.deadline - now);
+    if (now > assembly_.deadline) bump(counters.late);
+    raise(counters.worst_delay, delay.count());
+    raise(counters.worst_cpu, (now - (assembly_.deadline - spec_.cpu_delay)).count());
+  }
+  sink_->publish(assembly_.slot, assembly_.length, assembly_.number, now, delay);
+  bump(counters.delivered);
+  bump(counters.bytes, assembly_.length);
+}
+
+void Incoming::give_up(ClipCounters& counters) noexcept {
+  sink_->abandon(assembly_.slot);
+  bump(counters.lost);
+  assembly_.state = Assembly::State::over;
+}
+
+void Incoming::abandon(PacketStore& store, ClipCounters& counters) noexcept {
+  packets_.clear(store, frames_);
+  if (assembly_.state == Assembly::State::building) give_up(counters);
+}
+
+}  // namespace rtchan::clips

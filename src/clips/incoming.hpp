@@ -1,0 +1,94 @@
+// The handler of an incoming clip: packets of its path become messages in the application's slots.
+//
+// Logical arrival without synchronised clocks (docs: admission, section 5). rem travels in each packet: the
+// time that was left to its sender when it had left. Packet j of message m arrives logically at
+//
+//     lambda(m,j) = max( arrival_j + rem_j,  lambda(m,j-1),  max_k lambda(m-1,k) + T )
+//
+// and must be handled by lambda + d. So a neighbour that sends faster than the contract is held here too.
+//
+// One message is assembled at a time, its fragments in any order. A message of which a packet is missing is
+// counted lost when a later one begins; it is never published in part, damaged, or twice.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "clips/domain.hpp"
+#include "clips/edf_queue.hpp"
+#include "clips/packet_store.hpp"
+#include "clips/spec.hpp"
+#include "wire/data_packet.hpp"
+
+namespace rtchan::clips {
+
+class Incoming {
+ public:
+  Incoming(const ClipSpec& spec, std::unique_ptr<MessageSink> sink, ProtocolStack* stack);
+
+  // At input, before any deadline is known: copies the packet into a frame of the path's queue, or drops and counts
+  // it. False: it is not what the contract allows (a message above M): malformed.
+  bool accept(const wire::DataPacket& packet, Instant arrival, PacketStore& store, ClipCounters& counters) noexcept;
+
+  [[nodiscard]] std::optional<Urgency> urgency(PacketStore& store) const noexcept;
+  // One step: up to P packets. Returns how many were taken.
+  std::uint32_t step(Instant now, PacketStore& store, ClipCounters& counters) noexcept;
+
+  // Gives all frames back; an unfinished message counts as lost.
+  void abandon(PacketStore& store, ClipCounters& counters) noexcept;
+  [[nodiscard]] bool idle() const noexcept { return packets_.empty(); }
+  [[nodiscard]] bool violated() const noexcept { return sink_->violated(); }
+  FrameBudget& frames() noexcept { return frames_; }
+
+ private:
+  // The message being assembled.
+  struct Assembly {
+    enum class State : std::uint8_t { none, building, over };
+    State state = State::none;           // over: published or given up; whatever else comes of it is stale
+    std::uint64_t number{};
+    std::uint32_t slot{};
+    std::uint32_t length{};
+    std::uint32_t fragment_bytes{};      // of all but the last; 0: not known yet
+    std::uint32_t last_offset{};         // of the last fragment, once it is here
+    std::uint32_t last_bytes{};          // 0: the last fragment is not here
+    std::uint32_t full_fragments{};      // how many others are here
+    std::uint32_t highest{};             // largest index among them
+    Instant deadline{};
+  };
+
+  [[nodiscard]] bool stale(std::int64_t message) const noexcept;
+  void note_packet_number(std::uint32_t number, ClipCounters& counters) noexcept;
+  void set_lambda(std::uint64_t message, std::uint32_t messages, Instant arrival, Duration rem,
+                  ClipCounters& counters) noexcept;
+  void take(const Packet& packet, std::span<std::byte> body, Instant now, ClipCounters& counters) noexcept;
+  void take_records(const Packet& packet, std::span<std::byte> body, Instant now, ClipCounters& counters) noexcept;
+  bool begin(std::uint64_t number, std::uint32_t length, Instant deadline, ClipCounters& counters) noexcept;
+  bool add_fragment(const Packet& packet, std::span<std::byte> body) noexcept;
+  bool add_full(std::uint32_t offset, std::uint32_t bytes) noexcept;
+  [[nodiscard]] bool complete() const noexcept;
+  void publish(Instant now, ClipCounters& counters) noexcept;
+  void give_up(ClipCounters& counters) noexcept;
+
+  ClipSpec spec_;
+  std::unique_ptr<MessageSink> sink_;
+  ProtocolStack* stack_;
+  PacketQueue packets_;
+  FrameBudget frames_;
+
+  // input
+  std::uint64_t newest_ = 0;            // largest message number queued
+  Instant lambda_ = long_ago;           // of the last packet of message newest_
+  Instant lambda_before_ = long_ago;    // largest of any earlier message
+  std::uint64_t spoiled_ = UINT64_MAX;  // a packet of this message was dropped: the others are not worth a frame
+  std::uint32_t next_packet_ = 0;
+  std::uint64_t packets_seen_ = UINT64_MAX;  // bit i: packet next_packet_ - 1 - i has come
+
+  // handler
+  std::uint64_t next_message_ = 0;      // all below have been begun or counted lost
+  Assembly assembly_;
+  std::vector<std::uint64_t> here_;     // bit i: full fragment i has been written
+};
+
+}  // namespace rtchan::clips

@@ -1,0 +1,126 @@
+// One link's packets in the order in which they may leave (paper 4.3, "QoS-sensitive link bandwidth allocation").
+//
+// Three queues: current real-time packets by deadline; best effort, in turns; early real-time packets, when
+// nothing else waits. A flow (a clip's way to the link) queues by its head packet and is FIFO within itself.
+//
+// Hand-over rule. What is outstanding at the device (handed over, not yet on the wire) cannot be taken back, so
+// it bounds how long an urgent packet that comes next must wait. A packet may always go when nothing is outstanding;
+// otherwise only the next in order, while
+//
+//     outstanding wire time + its own  <=  beta*(deadline - now)         (best effort: deadline infinite)
+//
+// with beta* from admission (admission/burst_bound.hpp). Outstanding is what the link clock says at the configured
+// capacity, or what the driver has not reported complete, whichever is more.
+//
+// It refuses to know what is in a packet, and never looks at one that is not at the head of its flow.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "admission/burst_bound.hpp"
+#include "base/fifo.hpp"
+#include "base/limits.hpp"
+#include "base/time.hpp"
+#include "clips/domain.hpp"
+#include "clips/edf_queue.hpp"
+#include "clips/packet_store.hpp"
+#include "link/driver.hpp"
+
+namespace rtchan::clips {
+
+// Packets of one clip (or of a link's signalling) on their way to the link.
+struct LinkFlow {
+  PacketQueue packets;
+  FrameBudget frames;
+  Duration horizon{};        // how early a packet may leave
+  bool best_effort = false;
+  std::uint32_t turn = 8;    // best effort: packets before the next flow's turn
+  Clip* clip = nullptr;      // nullptr: signalling
+
+  // The scheduler's own.
+  EdfPlace edf;
+  LinkFlow* next = nullptr;  // in the round of best effort
+  bool in_round = false;
+  std::uint32_t turn_left = 0;
+};
+
+// What the scheduler tells its domain.
+class Departures {
+ public:
+  virtual ~Departures() = default;
+  // The packet has been handed over; its last bit is on the wire by `finish`, as far as the link clock can tell.
+  // Its frame has been given back.
+  virtual void departed(LinkFlow& flow, const Packet& packet, Instant finish) noexcept = 0;
+};
+
+class LinkScheduler {
+ public:
+  // At most `flows` flows queue at once, the signalling flow not counted.
+  LinkScheduler(const LinkConfig& config, PacketStore& store, std::uint32_t flows, Departures& departures,
+                DomainCounters& counters);
+
+  void set_burst_bound(const admission::BurstBound& bound) noexcept { bound_ = bound; }
+  [[nodiscard]] link::Driver& driver() noexcept { return *config_.driver; }
+  // Largest packet, header to trailer.
+  [[nodiscard]] std::size_t packet_bytes() const noexcept;
+
+  // Appends a complete packet to its flow. Packets of one flow come in the order of their deadlines.
+  void stage(LinkFlow& flow, Frame frame, Instant now) noexcept;
+  // Drops what the flow has queued. Packets that a full device sent back stay until it takes them.
+  void forget(LinkFlow& flow) noexcept;
+
+  // Hands over what the rule allows, in one batch. Returns when the next visit is due.
+  Instant serve(Instant now) noexcept;
+
+  [[nodiscard]] Duration wire_time(std::size_t packet_bytes) const noexcept;
+  // Until everything that was handed over is on the wire.
+  [[nodiscard]] Duration outstanding(Instant now) const noexcept;
+
+ private:
+  static constexpr std::size_t batch_most = limits::burst_packets;
+  static constexpr std::size_t outstanding_most = limits::outstanding_packets;
+
+  struct Chosen {
+    Frame frame{};
+    LinkFlow* flow{};
+    link::TrafficClass cls{};
+    Instant finish{};
+  };
+  struct Uncompleted {
+    Duration wire{};
+    Instant finish{};
+  };
+
+  void settle(Instant now) noexcept;
+  LinkFlow* next() noexcept;
+  [[nodiscard]] bool may_go(const Packet& packet, Instant now) const noexcept;
+  void choose(LinkFlow& flow, Instant now) noexcept;
+  void requeue(LinkFlow& flow, Instant now) noexcept;
+  void stamp(Chosen& chosen, Instant now) noexcept;
+  bool transmit() noexcept;
+  void finish_batch(std::size_t taken) noexcept;
+  Instant next_visit(Instant now) noexcept;
+  void join_round(LinkFlow& flow) noexcept;
+  void leave_round(LinkFlow& flow) noexcept;
+
+  LinkConfig config_;
+  PacketStore& store_;
+  Departures& departures_;
+  DomainCounters& counters_;
+  admission::BurstBound bound_;
+  EdfQueue<LinkFlow> real_time_;
+  LinkFlow* round_first_ = nullptr;  // best effort
+  LinkFlow* round_last_ = nullptr;
+
+  Instant busy_until_ = long_ago;    // link clock: everything handed over is on the wire
+  Duration uncompleted_wire_{};
+  Fifo<Uncompleted> uncompleted_{outstanding_most};  // FIFO as handed over
+
+  std::array<Chosen, batch_most> batch_{};
+  std::array<link::TxPacket, batch_most> to_driver_{};
+  std::size_t chosen_ = 0;           // after serve(): what a full device did not take
+};
+
+}  // namespace rtchan::clips

@@ -1,0 +1,299 @@
+// Two domains and a cable between them in virtual time: the world of the clips tests. Time moves from event to
+// event (a turn that is due, a packet that arrives), never by a fixed step, so instants are exact.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "clips/clip.hpp"
+#include "clips/domain.hpp"
+#include "clips/local_queues.hpp"
+#include "link/loopback.hpp"
+#include "link/lossy.hpp"
+
+namespace rtchan::clips::testing {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+
+inline Endpoint address(unsigned host) {
+  Endpoint e;
+  e.address.bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, static_cast<std::uint8_t>(host + 1)};
+  e.port = 4000;
+  return e;
+}
+
+inline constexpr std::uint32_t overhead_bytes = 66;  // IPv4 + UDP + Ethernet + 24
+
+// Bytes that can be told from any other message's.
+inline std::vector<std::byte> message_of(std::uint32_t length, std::uint64_t number) {
+  std::vector<std::byte> bytes(length);
+  std::uint64_t x = number * 0x9e3779b97f4a7c15ULL + 1;
+  for (std::byte& b : bytes) {
+    x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+    b = static_cast<std::byte>(x);
+  }
+  return bytes;
+}
+
+class Observer : public DomainObserver {
+ public:
+  struct Signal {
+    Endpoint from;
+    std::vector<std::byte> bytes;
+    Instant at;
+  };
+  void signal_received(std::uint32_t, const Endpoint& from, std::span<const std::byte> bytes, Instant now) override {
+    signals.push_back({from, {bytes.begin(), bytes.end()}, now});
+  }
+  void clip_closed(std::unique_ptr<Clip> clip) override { closed.push_back(clip->spec.slot); }
+  void client_violated(ClipSlot slot) override { violated.push_back(slot); }
+  void contract_violated(ClipSlot slot, Instant) override { exceeded.push_back(slot); }
+
+  std::vector<Signal> signals;
+  std::vector<ClipSlot> closed, violated, exceeded;
+};
+
+// One channel: its ends at both hosts, and what has come through.
+struct Channel {
+  ClipSpec sender, receiver;
+  std::unique_ptr<LocalQueue> queue;
+  std::unique_ptr<LocalMailbox> mailbox;
+  std::uint64_t sent = 0;
+  struct Delivery {
+    std::uint64_t number;
+    Instant readable;
+    Duration delay;
+    bool intact;
+  };
+  std::vector<Delivery> deliveries;
+  bool keep_in_mailbox = false;  // a receiver that does not read
+  std::uint32_t length = 0;      // of every message it sends
+};
+
+struct ChannelSettings {
+  ServiceClass service = ServiceClass::guaranteed;
+  Duration period{};
+  std::uint32_t burst = 1;
+  std::uint32_t bytes = 1000;
+  Duration cpu_delay = milliseconds{1};
+  Duration link_delay = milliseconds{2};
+  Duration receive_delay = milliseconds{1};
+  Duration horizon{};
+  Policing policing = Policing::shape;
+  std::uint32_t slots = 64;
+  std::uint32_t packets_per_step = 8;
+  std::uint32_t packet_buffers = 64;
+  std::unique_ptr<ProtocolStack> sender_stack{};
+  std::unique_ptr<ProtocolStack> receiver_stack{};
+};
+
+struct HostsSettings {
+  std::uint64_t bits_per_second = 100'000'000;
+  std::uint64_t cable_bits_per_second = 0;  // 0: the same
+  Duration delay = microseconds{10};
+  std::uint32_t clips = 64;
+  std::uint32_t frames = 8192;
+  std::uint32_t best_effort_packets = 16;
+  Duration best_effort_period = milliseconds{1};
+  link::Faults faults{};
+  std::uint64_t seed = 1;
+  std::uint32_t device_packets = 1024;
+};
+
+// Sees every packet that a host hands over.
+class Tap final : public link::Driver {
+ public:
+  explicit Tap(link::Driver& inner) : inner_(inner) {}
+  std::function<void(link::TrafficClass, const link::TxPacket&)> seen = [](auto, const auto&) {};
+  std::size_t transmit(link::TrafficClass cls, std::span<const link::TxPacket> packets) override {
+    const std::size_t n = inner_.transmit(cls, packets);
+    for (const link::TxPacket& p : packets.first(n)) seen(cls, p);
+    return n;
+  }
+  std::size_t receive(link::TrafficClass cls, Instant now, std::span<link::RxPacket> out) override {
+    return inner_.receive(cls, now, out);
+  }
+  std::size_t completed() override { return inner_.completed(); }
+  std::size_t payload_bytes() const override { return inner_.payload_bytes(); }
+  int fd(link::TrafficClass cls) const override { return inner_.fd(cls); }
+  Counters counters() const override { return inner_.counters(); }
+
+ private:
+  link::Driver& inner_;
+};
+
+class TwoHosts {
+ public:
+  explicit TwoHosts(const HostsSettings& settings = {})
+      : cable_({{address(0), address(1)},
+                settings.cable_bits_per_second != 0 ? settings.cable_bits_per_second : settings.bits_per_second,
+                overhead_bytes,
+                settings.delay,
+                1472,
+                settings.device_packets,
+                16384,
+                16384}),
+        lossy_{link::Lossy(cable_.driver(0), settings.faults, settings.seed),
+               link::Lossy(cable_.driver(1), settings.faults, settings.seed + 1)},
+        tap_{Tap(lossy_[0]), Tap(lossy_[1])} {
+    cable_.advance(now);
+    for (unsigned host : {0u, 1u}) {
+      counters_[host].resize(settings.clips);
+      const LinkConfig link{.driver = &tap_[host],
+                            .bits_per_second = settings.bits_per_second,
+                            .frame_overhead_bytes = overhead_bytes,
+                            .refill_latency = Duration{0}};
+      const DomainConfig config{.links = std::span(&link, 1),
+                                .clips = settings.clips,
+                                .packet_frames = settings.frames,
+                                .best_effort_packets = settings.best_effort_packets,
+                                .best_effort_period = settings.best_effort_period,
+                                .counters = counters_[host]};
+      domain_[host] = std::make_unique<Domain>(config, observer[host]);
+    }
+  }
+
+  Channel& open(ChannelSettings given) {
+    auto channel = std::make_unique<Channel>();
+    Channel& c = *channel;
+    c.length = given.bytes;
+    const ClipSlot slot{next_slot_++};
+    c.sender.slot = slot;
+    c.sender.role = Role::outgoing;
+    c.sender.service = given.service;
+    c.sender.contract = {given.period, given.burst, given.bytes};
+    c.sender.policing = given.policing;
+    c.sender.cpu_delay = given.cpu_delay;
+    c.sender.link_delay = given.link_delay;
+    c.sender.horizon = given.horizon;
+    c.sender.packets_per_step = given.packets_per_step;
+    c.sender.packet_buffers = given.packet_buffers;
+    c.sender.next_hop = address(1);
+    c.sender.next_label = {slot.value, 77 + slot.value};
+    c.receiver = c.sender;
+    c.receiver.role = Role::incoming;
+    c.receiver.generation = 77 + slot.value;
+    c.receiver.cpu_delay = given.receive_delay;
+    c.receiver.upstream_rem = given.link_delay + given.horizon;
+    c.receiver.upstream_propagation = microseconds{100};
+    c.receiver.end_to_end =
+        given.cpu_delay + given.link_delay + c.receiver.upstream_propagation + given.receive_delay;
+    if (given.service == ServiceClass::best_effort) {
+      c.sender.cpu_delay = c.sender.link_delay = c.receiver.cpu_delay = c.receiver.end_to_end = Duration{0};
+    }
+    c.queue = std::make_unique<LocalQueue>(given.slots, given.bytes);
+    c.mailbox = std::make_unique<LocalMailbox>(given.slots, given.bytes);
+    domain_[1]->open(make_clip(c.receiver, nullptr, std::make_unique<LocalSink>(*c.mailbox),
+                               std::move(given.receiver_stack)), now);
+    domain_[0]->open(make_clip(c.sender, std::make_unique<LocalSource>(*c.queue), nullptr,
+                               std::move(given.sender_stack)), now);
+    channels.push_back(std::move(channel));
+    return c;
+  }
+
+  // Publishes messages of the channel's largest size; returns how many there was room for.
+  std::uint32_t send(Channel& c, std::uint32_t count = 1) {
+    std::uint32_t n = 0;
+    while (n < count && c.queue->send(message_of(c.length, c.sent), now)) ++n, ++c.sent;
+    if (n > 0) domain_[0]->sighted(c.sender.slot, now);
+    due_[0] = now;
+    return n;
+  }
+  // Does something now and every `period` from then on, `times` times.
+  void every(Duration period, std::function<void()> action, std::uint64_t times = UINT64_MAX) {
+    jobs_.push_back({now, period, times, std::move(action)});
+  }
+
+  void run_until(Instant end) {
+    for (;;) {
+      run_jobs();
+      step();
+      const Instant next = next_event();
+      if (next > end) break;
+      now = std::max(now, next);
+      cable_.advance(now);
+    }
+    now = end;
+    cable_.advance(now);
+  }
+  void run_for(Duration time) { run_until(now + time); }
+
+  ClipCounters& sent_counters(const Channel& c) { return counters_[0][c.sender.slot.value]; }
+  ClipCounters& received_counters(const Channel& c) { return counters_[1][c.receiver.slot.value]; }
+  Domain& domain(unsigned host) { return *domain_[host]; }
+  Tap& tap(unsigned host) { return tap_[host]; }
+  link::Lossy& lossy(unsigned host) { return lossy_[host]; }
+  link::Driver& wire(unsigned host) { return cable_.driver(host); }
+
+  Instant now = Instant{seconds{1}};
+  std::array<Observer, 2> observer;
+  std::vector<std::unique_ptr<Channel>> channels;
+  std::uint64_t turns = 0;
+
+ private:
+  struct Job {
+    Instant at;
+    Duration period;
+    std::uint64_t left;
+    std::function<void()> action;
+  };
+
+  void run_jobs() {
+    for (std::size_t i = 0; i < jobs_.size(); ++i) {
+      while (jobs_[i].left > 0 && jobs_[i].at <= now) {
+        --jobs_[i].left;
+        jobs_[i].at += jobs_[i].period;
+        jobs_[i].action();
+      }
+    }
+  }
+
+  // Both hosts turn until neither has anything to do at this instant.
+  void step() {
+    for (unsigned host : {0u, 1u}) {
+      int spins = 0;
+      do {
+        due_[host] = domain_[host]->turn(now);
+        ++turns;
+        if (++spins > 100'000) throw std::runtime_error("a domain never comes to rest");
+      } while (due_[host] <= now);
+    }
+    for (const auto& c : channels) read(*c);
+  }
+
+  void read(Channel& c) {
+    while (!c.keep_in_mailbox && !c.mailbox->empty()) {
+      const LocalMailbox::Message m = c.mailbox->receive();
+      const auto bytes = c.mailbox->bytes(m);
+      const auto wanted = message_of(c.length, m.number);
+      c.deliveries.push_back({m.number, m.readable, m.delay, std::ranges::equal(bytes, wanted)});
+      c.mailbox->release(m);
+    }
+  }
+
+  [[nodiscard]] Instant next_event() const {
+    Instant next = std::min({cable_.next_event(), lossy_[0].next_event(), lossy_[1].next_event(), due_[0], due_[1]});
+    for (const Job& job : jobs_) {
+      if (job.left > 0) next = std::min(next, job.at);
+    }
+    return next;
+  }
+
+  link::Cable cable_;
+  std::array<link::Lossy, 2> lossy_;
+  std::array<Tap, 2> tap_;
+  std::array<std::vector<ClipCounters>, 2> counters_;
+  std::array<std::unique_ptr<Domain>, 2> domain_;
+  std::array<Instant, 2> due_{never, never};
+  std::vector<Job> jobs_;
+  std::uint32_t next_slot_ = 0;
+};
+
+}  // namespace rtchan::clips::testing
