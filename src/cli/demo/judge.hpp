@@ -43,13 +43,6 @@ struct Phase {
   double factor = 1;
 };
 
-// The sender's own count.
-struct Sent {
-  std::uint64_t offered = 0;   // attempts
-  std::uint64_t accepted = 0;  // the send call said yes
-  std::uint64_t policed = 0;   // refused to the application, or no room: beyond its contract
-};
-
 struct FlowResult {
   std::string name;
   Contract contract;

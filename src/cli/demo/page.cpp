@@ -146,7 +146,7 @@ std::string delivery_rows(const Report& r, const std::vector<Row>& all) {
   std::string text =
       "<div class=\"scroll\"><table><thead><tr><th>flow</th><th "
       "class=\"text\">contract</th><th>offered/s</th><th>delivered/s</th><th>Mbit/s</th>"
-      "<th>lost</th><th>late</th><th>of these excused</th><th>policed</th><th>shaped</th><th "
+      "<th>lost</th><th>late</th><th>excused</th><th>policed</th><th>shaped</th><th "
       "class=\"text\">late because of</th></tr></thead><tbody>";
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Row& row = all[i];

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 namespace rtchan::demo {
@@ -107,6 +109,58 @@ std::expected<std::vector<Record>, Error> RecordReader::read(std::string_view mo
   }
   pending_.erase(0, begin);
   return records;
+}
+
+namespace {
+
+std::uint64_t count(const nlohmann::json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_number() ? found->get<std::uint64_t>() : 0;
+}
+
+std::optional<Sent> sent_in(const nlohmann::json& value) {
+  if (value.is_object() && value.contains("offered") && value.contains("handed_over")) {
+    return Sent{.offered = count(value, "offered"),
+                .accepted = count(value, "handed_over"),
+                .policed = count(value, "dropped") + count(value, "refused") + count(value, "left_over")};
+  }
+  std::optional<Sent> sum;
+  const auto add = [&](const nlohmann::json& part) {
+    if (const auto sent = sent_in(part)) {
+      if (!sum) sum = Sent{};
+      sum->offered += sent->offered;
+      sum->accepted += sent->accepted;
+      sum->policed += sent->policed;
+    }
+  };
+  if (value.is_array()) {
+    for (const auto& part : value) add(part);
+  } else if (value.is_object()) {
+    for (const char* name : {"sent", "streams"}) {
+      if (value.contains(name)) add(value[name]);
+    }
+  }
+  return sum;
+}
+
+}  // namespace
+
+std::expected<Sent, Error> read_sent(std::string_view text) {
+  // One object a line, or one object over many lines.
+  std::optional<Sent> last;
+  if (const auto whole = nlohmann::json::parse(text, nullptr, false); !whole.is_discarded())
+    last = sent_in(whole);
+  while (!last && !text.empty()) {
+    const std::size_t begin = text.rfind('\n', text.size() - 2);
+    const std::string_view line = begin == std::string_view::npos ? text : text.substr(begin + 1);
+    if (const auto parsed = nlohmann::json::parse(line, nullptr, false); !parsed.is_discarded())
+      last = sent_in(parsed);
+    if (begin == std::string_view::npos) break;
+    text = text.substr(0, begin + 1);
+  }
+  if (!last)
+    return std::unexpected(Error{Errc::invalid_argument, "the sender left no count of what it offered"});
+  return *last;
 }
 
 std::expected<std::vector<Record>, Error> read_log(const std::filesystem::path& file) {

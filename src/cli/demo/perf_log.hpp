@@ -29,6 +29,18 @@ struct Record {
   std::uint32_t bytes = 0;
 };
 
+// The sender's own count.
+struct Sent {
+  std::uint64_t offered = 0;   // messages whose time had come
+  std::uint64_t accepted = 0;  // the send call said yes
+  std::uint64_t policed = 0;  // refused, or no room for them: beyond the contract (or the capacity left over)
+};
+
+// From what `rtc perf --to ... --json` prints: the last JSON object of `text` that has the members offered
+// and handed_over (dropped, refused, left_over), at its top, in "sent" or in "streams", summed over several
+// streams. Errors: Errc::invalid_argument when there is none.
+[[nodiscard]] std::expected<Sent, Error> read_sent(std::string_view text);
+
 // Reads a log that may still be growing, in pieces: a last line without its newline waits for its rest.
 class RecordReader {
  public:

@@ -45,5 +45,20 @@ TEST(PerfLog, WhatWasNotAnnouncedIsRefused) {
   EXPECT_THAT(wrong.error().text, testing::HasSubstr("fifty"));
 }
 
+TEST(PerfLog, TheSendersCountIsFoundInTheLastLineThatHasOne) {
+  const auto sent = read_sent(
+      R"({"progress":1,"offered":3,"handed_over":3})"
+      "\n"
+      R"({"seconds":20,"streams":[{"offered":60,"handed_over":20,"dropped":40},{"offered":5,"handed_over":3,"refused":1,"left_over":1}]})"
+      "\nnot json\n");
+  ASSERT_TRUE(sent) << sent.error().text;
+  EXPECT_EQ(sent->offered, 65u);
+  EXPECT_EQ(sent->accepted, 23u);
+  EXPECT_EQ(sent->policed, 42u);
+  EXPECT_TRUE(read_sent("{\n \"sent\": {\"offered\": 1, \"handed_over\": 1}\n}\n"));
+  EXPECT_FALSE(read_sent("rtc perf: no daemon\n"));
+  EXPECT_FALSE(read_sent(""));
+}
+
 }  // namespace
 }  // namespace rtchan::demo

@@ -100,7 +100,7 @@ std::string throughput(const Scenario& s, const std::string& file) {
   }
   return labels(s) +
          fmt::format(
-             "set title '{{/:Bold Delivered}}  payload, stacked, Mbit/s' left offset -4,-0.3\n"
+             "set label 95 '{{/:Bold Delivered}}  payload, stacked, Mbit/s' at graph 0,1.07\n"
              "set yrange [0:{0:.0f}]\nunset logscale y\nset ytics 20\n"
              "set label 90 'bottleneck {1:.0f} Mbit/s' at graph 0.005,first {1:.0f} offset 0,0.6 textcolor "
              "rgb '#5c626b' front\n"
@@ -130,8 +130,9 @@ std::string delays(const Scenario& s, const std::string& file) {
         label++, flow.name, ms, ms, flow.colour);
   }
   return "unset label\n" + bounds +
-         "set title '{/:Bold Worst delay}  in each quarter second, from logical arrival (best effort: from "
-         "hand-over), ms' left offset -4,-0.3\n"
+         "set label 95 '{/:Bold Worst delay}  in each quarter second, from logical arrival (best effort: "
+         "from "
+         "hand-over), ms' at graph 0,1.07\n"
          "set logscale y 10\nset yrange [0.05:3000]\nset ytics (0.1,1,10,100,1000)\nset xlabel 'seconds'\n"
          "plot " +
          curves + " 1/0 notitle\n";
