@@ -41,12 +41,12 @@ constexpr std::size_t lane_bytes = 128;
 
 constexpr std::array<Table, 4> make_lane_shift() {
   std::array<Table, 4> shift{};
-  for (std::size_t place = 0; place < 4; ++place) {
-    for (std::uint32_t byte = 0; byte < 256; ++byte) {
-      std::uint32_t state = byte << (8 * place);
-      for (std::size_t i = 0; i < lane_bytes; ++i) state = (state >> 8) ^ tables[0][state & 0xff];
-      shift[place][byte] = state;
-    }
+  for (unsigned bit = 0; bit < 32; ++bit) {
+    std::uint32_t state = std::uint32_t{1} << bit;
+    for (std::size_t i = 0; i < lane_bytes; ++i) state = (state >> 8) ^ tables[0][state & 0xff];
+    Table& table = shift[bit / 8];
+    const std::size_t single = std::size_t{1} << (bit % 8);
+    for (std::size_t below = 0; below < single; ++below) table[single + below] = state ^ table[below];
   }
   return shift;
 }
