@@ -6,10 +6,10 @@
 //     wire time outstanding + that packet's wire time  <=  lookup(deadline - now)
 //
 // with deadline - now of the packet that is added; best effort: Duration::max(). Admission then counts one
-// frame (plus the longest interval between two visits to the link scheduler) as blocking, however deep the device.
-// Exactly, beta*(x) = min { A(t) - dbf(t) : deadlines t < x of a simultaneous start }; the table never says more.
-// Only sound for the set it was computed from: compute it anew when the set changes, and let what was handed
-// over drain before a new channel's first packet counts as admitted.
+// frame (plus the longest interval between two visits to the link scheduler) as blocking, however deep the
+// device. Exactly, beta*(x) = min { A(t) - dbf(t) : deadlines t < x of a simultaneous start }; the table
+// never says more. Only sound for the set it was computed from: compute it anew when the set changes, and let
+// what was handed over drain before a new channel's first packet counts as admitted.
 #pragma once
 
 #include <array>

@@ -14,8 +14,8 @@ namespace rtchan::admission {
 // One direction of a handler's work on a message of N packets and M bytes:
 // fixed + first_packet + (N-1) * other_packet + M * picoseconds_per_byte / 1000.
 struct HandlerCost {
-  Duration fixed{};          // take a message from its queue / publish it and wake the reader
-  Duration first_packet{};   // caches are cold
+  Duration fixed{};         // take a message from its queue / publish it and wake the reader
+  Duration first_packet{};  // caches are cold
   Duration other_packet{};
   std::int64_t picoseconds_per_byte{};  // copies and checksum
 };
@@ -26,11 +26,13 @@ struct CostModel {
   using D = Duration;
   HandlerCost send{D{3'000}, D{5'000}, D{3'500}, 1'200};
   HandlerCost receive{D{4'000}, D{5'000}, D{3'500}, 1'200};
-  Duration handler_switch{1'000};   // from one handler to another, per step
-  Duration turn{3'000};             // a worker's turn: doorbells, timers, completions, dispatch; charged per step
-  Duration input_packet{5'000};     // take a packet, look it up, check its tag: at arrival, before any deadline
-  Duration wakeup_latency{150'000}; // J: from the instant a timer or a packet is due to the first instruction
-  Duration transmit_packet{2'000};  // driver hand-over per packet, part of the link's C only where it delays the wire
+  Duration handler_switch{1'000};  // from one handler to another, per step
+  Duration turn{3'000};  // a worker's turn: doorbells, timers, completions, dispatch; charged per step
+  Duration input_packet{5'000};  // take a packet, look it up, check its tag: at arrival, before any deadline
+  Duration wakeup_latency{
+      150'000};  // J: from the instant a timer or a packet is due to the first instruction
+  Duration transmit_packet{
+      2'000};  // driver hand-over per packet, part of the link's C only where it delays the wire
   std::uint32_t packets_per_step = 8;  // P: a handler yields after so many packets
 
   // Best-effort input: a polling server of N packets per T_in.
@@ -39,7 +41,8 @@ struct CostModel {
 
   // Supply of a worker's core, softirq for arriving packets included (as loss).
   Supply core{D{1}, D{1}, D{100'000}, 100'000};
-  std::uint32_t core_limit_ppm = 850'000;  // duty cap: a FIFO thread that spins longer is throttled by the kernel
+  std::uint32_t core_limit_ppm =
+      850'000;  // duty cap: a FIFO thread that spins longer is throttled by the kernel
 };
 
 }  // namespace rtchan::admission

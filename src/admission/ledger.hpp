@@ -6,8 +6,9 @@
 //   none <--each stage: next real-time idle instant-- draining <----'
 //
 // A torn-down channel's last messages are still due, so its capacity may be given out only after the stage's
-// next real-time idle instant: (5,100,10) twice, closed and replaced by a third at once, is 15 units due in 10.
-// Every call is idempotent by path. One thread; the order of calls is the order of admission. No clock.
+// next real-time idle instant: (5,100,10) twice, closed and replaced by a third at once, is 15 units due
+// in 10. Every call is idempotent by path. One thread; the order of calls is the order of admission. No
+// clock.
 #pragma once
 
 #include <cstdint>
@@ -45,8 +46,8 @@ struct Reservation {
 };
 struct LedgerRefusal {
   StageRefusal refusal{};
-  std::size_t request = 0;     // index of the stage (or, past them, of the memory request) that said no
-  std::string where;           // that resource's name
+  std::size_t request = 0;  // index of the stage (or, past them, of the memory request) that said no
+  std::string where;        // that resource's name
 };
 
 enum class PathState : std::uint8_t { none, tentative, committed, draining };
@@ -70,8 +71,8 @@ class Ledger {
   // committed reservation, it answers the same and (if tentative) moves the expiry.
   std::expected<Reservation, LedgerRefusal> reserve(const PathId& path, std::span<const StageRequest> stages,
                                                     std::span<const MemoryRequest> memory, Instant expires);
-  // Final delays, one per stage of the reservation, each >= its minimum. `memory_bytes`: final sizes, one per memory
-  // request (smaller than reserved gives the rest back; larger is ignored); empty leaves them.
+  // Final delays, one per stage of the reservation, each >= its minimum. `memory_bytes`: final sizes, one per
+  // memory request (smaller than reserved gives the rest back; larger is ignored); empty leaves them.
   CommitResult commit(const PathId& path, std::span<const Duration> delays,
                       std::span<const std::int64_t> memory_bytes = {});
   // Tentative: gone at once. Committed: draining, until idle() on each of its stages. Returns the new state.
@@ -136,7 +137,8 @@ class Ledger {
     std::vector<MemoryRequest> memory;
   };
   void drop(std::map<PathId, Path>::iterator path);
-  [[nodiscard]] LedgerRefusal refuse_stage(const StageRequest& request, StageRefusal refusal, std::size_t index) const;
+  [[nodiscard]] LedgerRefusal refuse_stage(const StageRequest& request, StageRefusal refusal,
+                                           std::size_t index) const;
 
   std::vector<Stage> stages_;
   std::vector<Pool> pools_;

@@ -1,14 +1,14 @@
-// From a traffic contract to the tasks of its stages: how much CPU and how much wire a message costs, how long
-// nothing else can run, and how many buffers it needs. Pure functions of integers.
+// From a traffic contract to the tasks of its stages: how much CPU and how much wire a message costs, how
+// long nothing else can run, and how many buffers it needs. Pure functions of integers.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <rtchan/qos.hpp>
 
 #include "admission/cost_model.hpp"
 #include "admission/policy.hpp"
 #include "admission/task.hpp"
-#include <rtchan/qos.hpp>
 
 namespace rtchan::admission {
 
@@ -24,8 +24,9 @@ struct Contract {
 // How messages become packets on one link.
 struct PacketFormat {
   std::uint32_t payload_per_packet_bytes{};  // message bytes in a full packet
-  std::uint32_t packet_overhead_bytes{};     // everything else a packet occupies on the wire: our header and trailer, UDP,
-                                             // IP, Ethernet (14) + preamble, FCS, gap (24; of which FCS 4)
+  std::uint32_t
+      packet_overhead_bytes{};  // everything else a packet occupies on the wire: our header and trailer, UDP,
+                                // IP, Ethernet (14) + preamble, FCS, gap (24; of which FCS 4)
   [[nodiscard]] std::uint32_t packets(std::uint32_t message_bytes) const noexcept {  // at least 1
     if (message_bytes == 0) return 1;
     return (message_bytes - 1) / payload_per_packet_bytes + 1;
@@ -35,14 +36,15 @@ struct PacketFormat {
 struct LinkModel {
   std::uint64_t bits_per_second{};  // configured capacity, in wire bits
   PacketFormat format{};
-  Duration frame_cost{};            // what a frame costs beside its wire time; the refill latency J_c where only one frame
-                                    // can be outstanding, 0 under the hand-over rule of burst_bound.hpp
+  Duration frame_cost{};  // what a frame costs beside its wire time; the refill latency J_c where only one
+                          // frame can be outstanding, 0 under the hand-over rule of burst_bound.hpp
 };
 // Time on the wire of one packet that carries `payload_bytes` of a message, rounded up.
 [[nodiscard]] Duration wire_time(const LinkModel& link, std::uint32_t payload_bytes) noexcept;
 
 // The stages of a channel.
-[[nodiscard]] Candidate send_cpu(const CostModel& cost, const Contract& c, const PacketFormat& format) noexcept;
+[[nodiscard]] Candidate send_cpu(const CostModel& cost, const Contract& c,
+                                 const PacketFormat& format) noexcept;
 [[nodiscard]] Candidate link_stage(const LinkModel& link, const Contract& c) noexcept;
 // `input_jitter` = d_prev + H_prev + pi of the stage before; while those are not known, the end-to-end delay
 // is a safe value.
@@ -55,9 +57,11 @@ struct LinkModel {
 // What is not a channel but takes time all the same.
 // Best-effort input of a worker, to be reserved once on its CPU stage.
 [[nodiscard]] Candidate best_effort_input(const CostModel& cost) noexcept;
-// b0 of a worker's CPU: wake-up, and the longest best-effort step of `packets_per_step` packets of the given size.
+// b0 of a worker's CPU: wake-up, and the longest best-effort step of `packets_per_step` packets of the given
+// size.
 [[nodiscard]] Duration cpu_blocking(const CostModel& cost, const PacketFormat& format) noexcept;
-// b0 of a link: the largest frame, plus the longest interval between two visits of the worker to its scheduler.
+// b0 of a link: the largest frame, plus the longest interval between two visits of the worker to its
+// scheduler.
 [[nodiscard]] Duration link_blocking(const CostModel& cost, const LinkModel& link) noexcept;
 [[nodiscard]] StageSettings cpu_settings(const CostModel& cost, const PacketFormat& format) noexcept;
 [[nodiscard]] StageSettings link_settings(const CostModel& cost, const LinkModel& link) noexcept;

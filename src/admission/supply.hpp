@@ -2,7 +2,8 @@
 //
 //   A(t) = max over s <= t of ( sbf(s) - loss_burst - loss_ppm * s / 10^6 )       never below 0
 //   sbf: quantum Q in every period P (worst case: Q at the start of one period, then at the end of the next);
-//        x = t - (P-Q); 0 if x < 0, else k*Q + max(0, x - k*P - (P-Q)) with k = floor(x/P).  Q == P: sbf(t) = t.
+//        x = t - (P-Q); 0 if x < 0, else k*Q + max(0, x - k*P - (P-Q)) with k = floor(x/P).  Q == P: sbf(t) =
+//        t.
 //
 // The loss is work that is done ahead of every deadline: kernel softirq for packets, charged as burst + rate.
 // Pure arithmetic in 128-bit integers; any value is safe.

@@ -21,17 +21,17 @@ inline constexpr Duration duration_limit = Duration{std::int64_t{1} << 60};
 struct Candidate {
   Duration service{};  // C: work per message on this stage
   Duration period{};   // T: logical arrivals are at least this far apart
-  Duration chunk{};    // q: longest piece that cannot be interrupted (one packet on a link, P packets on a CPU)
-  Duration last{};     // length of the last piece; `chunk` is always safe
+  Duration chunk{};  // q: longest piece that cannot be interrupted (one packet on a link, P packets on a CPU)
+  Duration last{};   // length of the last piece; `chunk` is always safe
 
-  // CPU of a receiver or router: work done at each arrival, before the deadline is known. It is supply that is
-  // lost, not part of C: at most input_service * (floor((t + input_jitter)/T) + 1) in any interval t.
+  // CPU of a receiver or router: work done at each arrival, before the deadline is known. It is supply that
+  // is lost, not part of C: at most input_service * (floor((t + input_jitter)/T) + 1) in any interval t.
   Duration input_service{};
   Duration input_jitter{};
 
   // Read by the models that are not deterministic guarantees; ignored by edf and d_order.
-  std::uint32_t burst = 1;                   // messages (controlled_load)
-  std::uint32_t activity_ppm = 1'000'000;    // probability that the channel is active (statistical)
+  std::uint32_t burst = 1;                 // messages (controlled_load)
+  std::uint32_t activity_ppm = 1'000'000;  // probability that the channel is active (statistical)
 
   friend bool operator==(const Candidate&, const Candidate&) = default;
 };

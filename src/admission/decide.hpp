@@ -1,0 +1,33 @@
+// `rtc admit`: admission decisions without a network, as JSON lines. Each input line is one whole question,
+// each output line its answer, in order:
+//
+//   {"policy":"edf","eps":0,"b0":N,"existing":[{"C":N,"T":N,"d":N,"q":N,"last":N},...],"new":{"C":N,"T":N,"q":N,"last":N}}
+//   -> {"min_delay":N}   or   {"refused":"blocking","binding_time":N}
+//   -> {"error":"...","field":"existing[2].C","line":7}   for a line that cannot be understood
+//
+// Integers, in any one unit of time. Defaults: policy edf, eps 0, b0 0, existing [], q = C, last = q.
+// `existing` is in order of admission (ties in delay: the older goes first). Also understood: policies
+// d_order, envelope, utilisation, controlled_load, statistical; "limit_ppm" (utilisation limit; default
+// 1000000, the pure rule); "supply":{"Q":N,"P":N,"loss_burst":N,"loss_ppm":N}; "share_ppm", "target_ppm"; per
+// channel "burst", "activity_ppm", "input" and "jitter" (work at arrival, and how far arrivals bunch).
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+#include <string_view>
+
+namespace rtchan::admission {
+
+struct Decision {
+  std::string json;  // one line, no newline
+  bool understood = true;
+};
+// Answers one question. Never throws.
+[[nodiscard]] Decision decide(std::string_view line, std::uint64_t line_number = 1);
+
+// Answers every line (empty ones are skipped). Returns the exit status: 0, or 1 if any line was not
+// understood.
+int run_admit(std::istream& in, std::ostream& out);
+
+}  // namespace rtchan::admission
