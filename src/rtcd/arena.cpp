@@ -44,8 +44,8 @@ std::expected<void, std::string> ArenaMap::populate(std::size_t offset, std::siz
   return {};
 }
 
-std::expected<Fd, std::string> create_arena() {
-  Fd memfd{memfd_create("rtchan-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+std::expected<ipc::Fd, std::string> create_arena() {
+  ipc::Fd memfd{memfd_create("rtchan-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
   if (!memfd) return failed("memfd_create");
   if (ftruncate(memfd.get(), static_cast<off_t>(limits::arena_bytes)) != 0) return failed("ftruncate of an arena");
   if (fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) return failed("sealing an arena's size");

@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "rtcd/fd.hpp"
+#include "ipc/fd.hpp"
 
 namespace rtchan::rtcd {
 
@@ -36,7 +36,7 @@ class ArenaMap {
 };
 
 // An unsealed arena of limits::arena_bytes.
-std::expected<Fd, std::string> create_arena();
+std::expected<ipc::Fd, std::string> create_arena();
 // After the application has mapped it. Error: the application has sealed or mapped it in a way that is not allowed.
 std::expected<void, std::string> seal_arena(int memfd);
 

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "admission/burst_bound.hpp"
@@ -41,10 +42,17 @@ struct Command {
   ClipSlot slot{};
   Endpoint to{};             // signal, connect
   Label label{};             // connect
-  union {
-    SignalBytes signal{};
+  SignalBytes signal{};      // signal; burst_bound: the bound's bytes
+
+  void set_bound(const admission::BurstBound& bound) noexcept {
+    static_assert(sizeof bound <= sizeof signal.bytes);
+    std::memcpy(signal.bytes.data(), &bound, sizeof bound);
+  }
+  [[nodiscard]] admission::BurstBound bound() const noexcept {
     admission::BurstBound bound;
-  };
+    std::memcpy(&bound, signal.bytes.data(), sizeof bound);
+    return bound;
+  }
 };
 static_assert(std::is_trivially_copyable_v<Command>);
 
