@@ -29,10 +29,13 @@ struct CostModel {
   Duration handler_switch{1'000};  // from one handler to another, per step
   Duration turn{3'000};  // a worker's turn: doorbells, timers, completions, dispatch; charged per step
   Duration input_packet{5'000};  // take a packet, look it up, check its tag: at arrival, before any deadline
-  Duration wakeup_latency{
-      150'000};  // J: from the instant a timer or a packet is due to the first instruction
-  Duration transmit_packet{
-      2'000};  // driver hand-over per packet, part of the link's C only where it delays the wire
+  // J: from the instant a timer or a packet is due to the first instruction.
+  Duration wakeup_latency{150'000};
+  // Handing one packet to the driver.
+  Duration transmit_packet{2'000};
+  // Longest interval between two visits of the worker to a link's scheduler: wake-up, the input of one turn and
+  // the longest handler step. What was handed over must last that long, or the wire falls idle.
+  Duration link_visit{600'000};
   std::uint32_t packets_per_step = 8;  // P: a handler yields after so many packets
 
   // Best-effort input: a polling server of N packets per T_in.
@@ -41,8 +44,8 @@ struct CostModel {
 
   // Supply of a worker's core, softirq for arriving packets included (as loss).
   Supply core{D{1}, D{1}, D{100'000}, 100'000};
-  std::uint32_t core_limit_ppm =
-      850'000;  // duty cap: a FIFO thread that spins longer is throttled by the kernel
+  // Duty cap: a FIFO thread that uses more of the core is throttled by the kernel.
+  std::uint32_t core_limit_ppm = 850'000;
 };
 
 }  // namespace rtchan::admission

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <rtchan/qos.hpp>
 
 #include "admission/cost_model.hpp"

@@ -55,4 +55,7 @@ inline constexpr std::uint32_t fragment_bytes_min = 256;  // fragments of one me
 inline constexpr std::uint32_t signal_bytes = 1'200;    // a signalling message fits one packet on any path we accept (IPv6 minimum MTU 1,280)
 inline constexpr std::uint32_t hops = 16;               // hop limit of a set-up (loops end here)
 
+// --- admission ---
+inline constexpr std::uint64_t admission_steps = 500'000;  // per question: some 50 ms at worst, then refused as too complex
+
 }  // namespace rtchan::limits
