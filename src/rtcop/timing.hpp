@@ -17,8 +17,10 @@ struct Timing {
   Duration retransmit_cap = std::chrono::milliseconds{500};
   // A path that its neighbour has not refreshed for so long is released. Also how long one message is tried.
   Duration lease = std::chrono::seconds{5};
-  // Refreshes a lease; each is acknowledged and retransmitted like any message.
-  [[nodiscard]] constexpr Duration refresh() const noexcept { return lease / 4; }
+  // Every so often what lives is listed (acknowledged and retransmitted like any message) and leases are looked at;
+  // what was not listed for `kept` is released then, hence within one lease.
+  [[nodiscard]] constexpr Duration refresh() const noexcept { return lease / 5; }
+  [[nodiscard]] constexpr Duration kept() const noexcept { return lease - refresh(); }
   // A tentative reservation outlives the asker's own patience by this much, so that the asker decides first.
   Duration grace = std::chrono::seconds{1};
   // The longest that a set-up may ask neighbours to hold a tentative reservation.

@@ -1,0 +1,169 @@
+// What the deeds of the transition table do, in the order in which a successful path meets them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "rtcop/engine.hpp"
+
+namespace rtchan::rtcop {
+
+void Engine::perform(Deed deed, const PathId& id, Path& path, const Cause& cause) {
+  switch (deed) {
+    case Deed::ignore:
+    case Deed::disown:   // only of unknown paths: happen() has done it
+    case Deed::reserve:  // only of unknown paths: start() has done it
+      return;
+    case Deed::pass_setup: return pass_setup(id, path, cause);
+    case Deed::open_clip: return open_clip(id, path, cause);
+    case Deed::pass_commit: return pass_commit(id, path, cause);
+    case Deed::pass_confirm: return pass_confirm(id, path);
+    case Deed::pass_start: return pass_start(id, path);
+    case Deed::refuse_back: return refuse_back(id, path, *cause.refuse);
+    case Deed::give_up: return give_up(id, path, cause);
+    case Deed::end: return end(id, path, cause);
+  }
+}
+
+void Engine::pass_setup(const PathId& id, Path& path, const Cause& cause) {
+  path.setup->promised = cause.reserved->promised;
+  if (!cause.reserved->next) return ask(id, path);
+  const NeighbourIndex next = neighbour(cause.reserved->next->link, cause.reserved->next->address);
+  if (next == nobody || neighbours_[next].neighbour->full()) {
+    return refuse_back(id, path, refusal(id, Errc::exhausted, "no room to signal to the next hop"));
+  }
+  if (next == path.up) {
+    return refuse_back(id, path, refusal(id, Errc::no_route, "the next hop is where the request came from"));
+  }
+  path.down = next;
+  ++neighbours_[next].paths;
+  ++path.setup->hops;
+  path.told_down = true;
+  path.setup_number = send(next, id, *path.setup);
+}
+
+// The destination: is there slack, and does the agent agree?
+void Engine::ask(const PathId& id, Path& path) {
+  path.destination = true;
+  const wire::Promised& promised = path.setup->promised;
+  const Duration needed = promised.minima + promised.propagation;
+  const bool guaranteed = path.setup->qos.service == ServiceClass::guaranteed;
+  if (guaranteed && needed > path.setup->qos.max_delay) {
+    wire::Refuse why = refusal(id, Errc::refused, "the stages of the route need more time than max_delay");
+    why.resource = Resource::delay;
+    why.fitting_delay = needed;
+    return refuse_back(id, path, why);
+  }
+  out_->emplace_back(Ask{id});
+}
+
+void Engine::open_clip(const PathId& id, Path& path, const Cause& cause) {
+  const wire::Setup& setup = *path.setup;
+  const bool guaranteed = setup.qos.service == ServiceClass::guaranteed;
+  path.next_label = cause.label;
+  if (path.destination) {
+    path.terms = guaranteed ? settle(setup.promised, setup.qos.max_delay) : wire::Terms{};
+  } else {
+    path.terms = cause.terms;
+    const bool honest = !guaranteed || (path.terms.minima >= setup.promised.minima &&
+                                        path.terms.propagation >= setup.promised.propagation &&
+                                        path.terms.total() <= setup.qos.max_delay);
+    if (!honest) {
+      Cause broken = cause;
+      broken.from = nobody;
+      broken.reason = wire::TeardownReason::failed;
+      broken.hop = config_.address;
+      const wire::Refuse why = refusal(id, Errc::protocol_error, "a commit promised more than was asked for");
+      broken.refuse = &why;
+      return give_up(id, path, broken);
+    }
+  }
+  out_->emplace_back(OpenClip{id, path.terms, path.next_label});
+}
+
+void Engine::pass_commit(const PathId& id, Path& path, const Cause& cause) {
+  path.label = cause.label;
+  path.setup.reset();
+  if (path.source) {
+    pending_.push_back(Pending{id, PathEvent::confirm});
+  } else {
+    send(path.up, id, wire::Commit{id, path.label, path.terms});
+  }
+}
+
+void Engine::pass_confirm(const PathId& id, Path& path) {
+  const Instant until = now_ + config_.timing.kept();
+  if (!path.source) {
+    path.lease_up = until;
+    set_expiry(id, path, never);
+  }
+  if (!path.destination) path.lease_down = until;
+  if (refresh_due_ == never) refresh_due_ = now_ + config_.timing.refresh();
+  if (path.destination) {
+    out_->emplace_back(Establish{id});
+    pending_.push_back(Pending{id, PathEvent::start});
+  } else {
+    send(path.down, id, wire::Confirm{id});
+  }
+}
+
+void Engine::pass_start(const PathId& id, Path& path) {
+  if (path.source) {
+    set_expiry(id, path, never);
+    out_->emplace_back(Establish{id});
+  } else {
+    send(path.up, id, wire::Start{id});
+  }
+}
+
+// --- the ways out -----------------------------------------------------------------------------------------------
+
+void Engine::refuse_back(const PathId& id, Path& path, const wire::Refuse& why) {
+  if (!path.source) send(path.up, id, why);
+  Cause cause;
+  cause.reason = wire::TeardownReason::failed;
+  cause.hop = why.hop;
+  forget(id, path, cause, &why);
+}
+
+void Engine::give_up(const PathId& id, Path& path, const Cause& cause) {
+  const wire::Refuse why =
+      cause.refuse != nullptr ? *cause.refuse : refusal(id, Errc::timed_out, "the set-up was given up");
+  if (!path.source && path.up != cause.from) send(path.up, id, why);
+  if (path.told_down && path.down != cause.from) tell_teardown(id, path.down, &path, cause);
+  forget(id, path, cause, &why);
+}
+
+void Engine::end(const PathId& id, Path& path, const Cause& cause) {
+  if (!path.source && path.up != cause.from) tell_teardown(id, path.up, &path, cause);
+  if (path.told_down && path.down != cause.from) tell_teardown(id, path.down, &path, cause);
+  forget(id, path, cause, nullptr);
+}
+
+// A set-up that never left needs no teardown; one that may still be under way is cancelled by its number, so that it
+// cannot bring the path back however late it arrives.
+void Engine::tell_teardown(const PathId& id, NeighbourIndex to, const Path* path, const Cause& cause) {
+  wire::Teardown teardown{id, cause.reason, cause.hop, 0};
+  Neighbour& neighbour = *neighbours_[to].neighbour;
+  if (path != nullptr) {
+    if (to == path->down) {
+      if (!neighbour.cancel(path->setup_number)) return;
+      teardown.cancels = path->setup_number;
+    }
+    neighbour.cancel_path(id);
+  }
+  send(to, id, teardown);
+}
+
+void Engine::forget(const PathId& id, Path& path, const Cause& cause, const wire::Refuse* refusal) {
+  Gone gone{id, path.state, std::nullopt, cause.reason, cause.hop};
+  if (refusal != nullptr) gone.refusal = *refusal;
+  set_expiry(id, path, never);
+  for (const NeighbourIndex n : {path.up, path.down}) {
+    if (n != nobody) --neighbours_[n].paths;
+  }
+  paths_.erase(id);
+  out_->emplace_back(std::move(gone));
+}
+
+}  // namespace rtchan::rtcop

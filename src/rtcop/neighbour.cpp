@@ -1,0 +1,284 @@
+#include "rtcop/neighbour.hpp"
+
+#include <algorithm>
+
+namespace rtchan::rtcop {
+
+// --- duplicates -------------------------------------------------------------------------------------------------
+
+bool NumberWindow::take(std::uint64_t number) noexcept {
+  if (number > highest_) {
+    const std::uint64_t jump = number - highest_;
+    if (jump >= reach) {
+      seen_.fill(0);
+    } else {
+      for (std::uint64_t n = highest_ + 1; n <= number; ++n) seen_[n / 64 % words] &= ~(1ULL << n % 64);
+    }
+    highest_ = number;
+  } else if (highest_ - number >= reach) {
+    return false;
+  }
+  std::uint64_t& word = seen_[number / 64 % words];
+  const std::uint64_t bit = 1ULL << number % 64;
+  if ((word & bit) != 0) return false;
+  word |= bit;
+  return true;
+}
+
+void NumberWindow::reset() noexcept {
+  highest_ = 0;
+  seen_.fill(0);
+}
+
+Neighbour::Neighbour(std::uint32_t link, const Endpoint& address, const Identity& self, const Timing& timing,
+                     std::uint64_t seed)
+    : link_(link), address_(address), self_(self), timing_(timing), random_(seed) {}
+
+// --- sending ----------------------------------------------------------------------------------------------------
+
+std::uint64_t Neighbour::send(Instant now, const PathId& path, const wire::SignalBody& body) {
+  const std::uint64_t number = ++last_number_;
+  Message message;
+  message.path = path;
+  message.type = wire::type_of(body);
+  message.queued = now;
+  message.bytes = wire::encode_message(number, body);
+  waiting_.emplace_hint(waiting_.end(), number, std::move(message));
+  accused_ = false;
+  if (!up_ && nonce_ == 0) ask(now);
+  return number;
+}
+
+bool Neighbour::cancel(std::uint64_t number) {
+  if (waiting_.erase(number) > 0) return false;
+  under_way_.erase(number);
+  return true;
+}
+
+void Neighbour::cancel_path(const PathId& path) {
+  const auto superseded = [&path](const auto& entry) {
+    return entry.second.path == path && entry.second.type != wire::SignalType::teardown &&
+           entry.second.type != wire::SignalType::refuse;
+  };
+  std::erase_if(under_way_, superseded);
+}
+
+Duration Neighbour::timeout(std::uint8_t attempts) {
+  Duration base = timing_.retransmit_first;
+  if (srtt_ > Duration{0}) base = std::max(timing_.retransmit_least, srtt_ + 4 * deviation_);
+  for (std::uint8_t i = 1; i < attempts && base < timing_.retransmit_cap; ++i) base *= 2;
+  base = std::min(base, timing_.retransmit_cap);
+  const auto quarter = static_cast<std::uint64_t>(base.count() / 4);
+  return base - base / 4 + Duration{static_cast<std::int64_t>(random_.below(2 * quarter + 1))};
+}
+
+void Neighbour::admit_waiting(Instant now) {
+  while (up_ && !waiting_.empty() && under_way_.size() < window) {
+    auto next = waiting_.begin();
+    if (!under_way_.empty() && next->first - under_way_.begin()->first >= reach) return;
+    auto node = waiting_.extract(next);
+    node.mapped().due = now;
+    under_way_.insert(under_way_.end(), std::move(node));
+  }
+}
+
+void Neighbour::transmit(Instant now, Message& message) {
+  if (message.attempts == 0) {
+    message.first_sent = now;
+  } else {
+    ++counters_.retransmitted;
+    wire::set_attempt(message.bytes, message.attempts);
+  }
+  message.last_sent = now;
+  if (message.attempts < UINT8_MAX) ++message.attempts;
+  message.due = now + timeout(message.attempts);
+  // It may be that they know nothing of us any more: a new introduction finds out.
+  if (message.attempts > 2 && nonce_ == 0) ask(now);
+}
+
+void Neighbour::flush(Instant now, std::vector<std::vector<std::byte>>& packets) {
+  admit_waiting(now);
+  std::vector<std::byte> packet = wire::encode_head(self_.epoch, epoch_);
+  const auto put = [&](std::span<const std::byte> bytes) {
+    if (!wire::append_message(packet, bytes)) {
+      packets.push_back(std::move(packet));
+      ++counters_.packets_out;
+      packet = wire::encode_head(self_.epoch, epoch_);
+      (void)wire::append_message(packet, bytes);
+    }
+    ++counters_.messages_out;
+  };
+  std::vector<Message*> due;
+  if (up_) {
+    for (auto& [number, message] : under_way_) {
+      if (message.due > now) continue;
+      transmit(now, message);
+      due.push_back(&message);
+    }
+  }
+  if (hello_due(now)) put(hello_bytes(now));
+  for (const wire::Ack& ack : acks_) put(wire::encode_message(0, ack));
+  acks_.clear();
+  for (const Message* message : due) put(message->bytes);
+  if (packet.size() > wire::signal_header_bytes) {
+    packets.push_back(std::move(packet));
+    ++counters_.packets_out;
+  }
+}
+
+std::vector<std::byte> Neighbour::hello_bytes(Instant now) {
+  const wire::Hello hello{self_.host, nonce_, owed_echo_, collided_};
+  owed_echo_ = 0;
+  hello_wanted_ = false;
+  ++counters_.hellos_out;
+  if (nonce_ != 0) {
+    if (hello_attempts_ < UINT8_MAX) ++hello_attempts_;
+    hello_due_ = now + timeout(hello_attempts_);
+  }
+  return wire::encode_message(0, hello);
+}
+
+// --- introductions ----------------------------------------------------------------------------------------------
+
+void Neighbour::ask(Instant now) {
+  nonce_ = random_.nonzero();
+  hello_attempts_ = 0;
+  hello_since_ = now;
+  hello_due_ = now;
+}
+
+void Neighbour::stop_asking() noexcept {
+  nonce_ = 0;
+  hello_due_ = never;
+}
+
+void Neighbour::collide() noexcept {
+  collided_ = true;
+  up_ = false;
+  hello_wanted_ = true;
+  ++counters_.collisions;
+}
+
+Neighbour::Greeting Neighbour::greet(Instant now, std::uint64_t sender_epoch, const wire::Hello& hello) {
+  ++counters_.hellos_in;
+  const bool fresh = nonce_ != 0 && hello.echo == nonce_;
+  if (hello.nonce != 0) {
+    owed_echo_ = hello.nonce;
+    hello_wanted_ = true;
+  }
+  if (!fresh) {
+    if (hello.nonce != 0 && nonce_ == 0 && (!up_ || sender_epoch != epoch_)) ask(now);
+    return Greeting::nothing;
+  }
+  stop_asking();
+  accused_ = hello.collision;
+  if (accused_) {
+    up_ = false;
+    ++counters_.collisions;
+    return Greeting::collided;
+  }
+  return adopt(now, sender_epoch, hello.host);
+}
+
+Neighbour::Greeting Neighbour::adopt(Instant now, std::uint64_t sender_epoch, HostId host) {
+  const bool was_up = up_;
+  const std::uint64_t old = epoch_;
+  heard_ = now;
+  up_ = true;
+  collided_ = false;
+  host_ = host;
+  if (sender_epoch == old) return was_up ? Greeting::nothing : Greeting::came_up;
+  epoch_ = sender_epoch;
+  received_.reset();
+  srtt_ = Duration{0};
+  if (old == 0) return Greeting::came_up;
+  under_way_.clear();
+  waiting_.clear();
+  ++counters_.restarts;
+  return Greeting::restarted;
+}
+
+bool Neighbour::believed(Instant now, std::uint64_t sender_epoch, std::uint64_t receiver_epoch) {
+  ++counters_.packets_in;
+  if (collided_) return false;
+  if (up_ && sender_epoch == epoch_ && receiver_epoch == self_.epoch) {
+    heard_ = now;
+    return true;
+  }
+  ++counters_.other_epoch;
+  if (nonce_ == 0) ask(now);
+  return false;
+}
+
+// --- acknowledgements -------------------------------------------------------------------------------------------
+
+bool Neighbour::take(std::uint64_t number, std::uint8_t attempt) {
+  ++counters_.messages_in;
+  acks_.push_back(wire::Ack{number, attempt});
+  if (received_.take(number)) return true;
+  ++counters_.duplicates;
+  return false;
+}
+
+void Neighbour::acknowledged(Instant now, const wire::Ack& ack) {
+  const auto found = under_way_.find(ack.number);
+  if (found == under_way_.end()) return;
+  const Message& message = found->second;
+  // Only an attempt whose time is known gives a sample.
+  Duration sample{-1};
+  if (ack.attempt == 0) {
+    sample = now - message.first_sent;
+  } else if (ack.attempt + 1 == message.attempts) {
+    sample = now - message.last_sent;
+  }
+  if (sample >= Duration{0}) {  // RFC 6298
+    if (srtt_ == Duration{0}) {
+      srtt_ = sample;
+      deviation_ = sample / 2;
+    } else {
+      deviation_ += (std::chrono::abs(sample - srtt_) - deviation_) / 4;
+      srtt_ += (sample - srtt_) / 8;
+    }
+    srtt_ = std::max(srtt_, Duration{1});
+  }
+  under_way_.erase(found);
+}
+
+// --- time -------------------------------------------------------------------------------------------------------
+
+void Neighbour::expire(Instant now, std::vector<Undelivered>& out) {
+  const auto drop = [&](std::map<std::uint64_t, Message>& messages, auto&& tired) {
+    std::erase_if(messages, [&](const auto& entry) {
+      if (!tired(entry.second)) return false;
+      out.push_back(Undelivered{entry.second.path, entry.second.type});
+      ++counters_.undelivered;
+      return true;
+    });
+  };
+  const auto before = under_way_.size();
+  drop(under_way_, [&](const Message& m) { return collided() || now - m.first_sent >= timing_.lease; });
+  if (up_ && under_way_.size() < before && now - heard_ >= timing_.lease) up_ = false;  // silent: meet anew
+  if (!up_) drop(waiting_, [&](const Message& m) { return collided() || now - m.queued >= timing_.lease; });
+  if (nonce_ != 0 && now - hello_since_ >= timing_.lease) {
+    stop_asking();
+    if (!up_ && !(waiting_.empty() && under_way_.empty())) ask(now);
+  }
+}
+
+Instant Neighbour::due() const noexcept {
+  Instant due = hello_wanted_ || !acks_.empty() ? long_ago : hello_due_;
+  if (nonce_ != 0) due = std::min(due, hello_since_ + timing_.lease);
+  if (up_) {
+    for (const auto& [number, message] : under_way_) due = std::min(due, message.due);
+    const bool room = under_way_.size() < window &&
+                      (under_way_.empty() || waiting_.empty() ||
+                       waiting_.begin()->first - under_way_.begin()->first < reach);
+    if (!waiting_.empty() && room) due = long_ago;
+  } else {
+    for (const auto& [number, message] : under_way_) due = std::min(due, message.first_sent + timing_.lease);
+    if (!waiting_.empty()) due = std::min(due, waiting_.begin()->second.queued + timing_.lease);
+  }
+  return due;
+}
+
+}  // namespace rtchan::rtcop

@@ -1,0 +1,165 @@
+// The communication half of RTCOP, toward one neighbour: who it is (epochs and host ids, checked with fresh nonces),
+// and messages that arrive exactly once or are reported undelivered. It does not know what the messages mean.
+//
+//     cold --HELLO with our nonce echoed--> up --HELLO of another epoch, echoed--> up (restarted)
+//
+// * Nothing but HELLO is believed before the neighbour has echoed a nonce that we drew for this purpose, so neither an
+//   old packet nor a spoofed source can create state or look like a restart.
+// * Every other message has a number and is sent again until acknowledged (capped exponential back-off), at most
+//   `window` at a time; the receiver suppresses duplicates by number alone.
+// * A message that will not arrive within one lease is reported undelivered.
+// * All that is due in one step leaves together, several messages to a packet.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "rtcop/random.hpp"
+#include "rtcop/timing.hpp"
+#include "wire/signal.hpp"
+
+namespace rtchan::rtcop {
+
+struct Identity {
+  HostId host{};
+  std::uint64_t epoch{};
+};
+
+struct NeighbourCounters {
+  std::uint64_t packets_in{}, packets_out{}, messages_in{}, messages_out{}, retransmitted{}, duplicates{},
+      other_epoch{}, undelivered{}, hellos_in{}, hellos_out{}, restarts{}, collisions{};
+};
+
+// Message numbers received, for ever: exact within the last `reach`, "seen" before that. A sender never has
+// messages under way that are further apart.
+class NumberWindow {
+ public:
+  static constexpr std::uint64_t reach = 2'048;
+  // False: it was seen before.
+  bool take(std::uint64_t number) noexcept;
+  void reset() noexcept;
+
+ private:
+  static constexpr std::size_t words = reach / 64;
+  std::uint64_t highest_ = 0;
+  std::array<std::uint64_t, words> seen_{};
+};
+
+class Neighbour {
+ public:
+  static constexpr std::size_t window = 64;             // messages under way: 13 KB, far below any socket buffer
+  static constexpr std::uint64_t reach = NumberWindow::reach / 2;  // between oldest and newest under way
+  static constexpr std::size_t queue_bound = 65'536;    // waiting messages; beyond it set-ups are refused
+
+  Neighbour(std::uint32_t link, const Endpoint& address, const Identity& self, const Timing& timing,
+            std::uint64_t seed);
+
+  // --- sending ---
+  // Queues; returns the message's number.
+  std::uint64_t send(Instant now, const PathId& path, const wire::SignalBody& body);
+  [[nodiscard]] bool full() const noexcept { return waiting_.size() >= queue_bound; }
+  // The message is not needed any more. False: it was never transmitted, so the neighbour cannot know of it.
+  bool cancel(std::uint64_t number);
+  // Forgets COMMIT, CONFIRM, START and SETUP of this path that are not acknowledged: a TEARDOWN follows.
+  void cancel_path(const PathId& path);
+
+  // --- receiving ---
+  enum class Greeting : std::uint8_t { nothing, came_up, restarted, collided };
+  // A cookie was sent to this address before the neighbour was kept: its echo is as good as a nonce's.
+  void expect(Instant now, std::uint64_t nonce) noexcept {
+    nonce_ = nonce;
+    hello_since_ = hello_due_ = now;
+  }
+  // The HELLO part of a packet; call for each HELLO in it before the rest.
+  Greeting greet(Instant now, std::uint64_t sender_epoch, const wire::Hello& hello);
+  // The rest may be believed. Otherwise the two will be re-introduced.
+  bool believed(Instant now, std::uint64_t sender_epoch, std::uint64_t receiver_epoch);
+  // A numbered message: queues the acknowledgement; false: a duplicate.
+  bool take(std::uint64_t number, std::uint8_t attempt);
+  void mark_seen(std::uint64_t number) { (void)received_.take(number); }
+  void acknowledged(Instant now, const wire::Ack& ack);
+
+  // --- time ---
+  struct Undelivered {
+    PathId path{};
+    wire::SignalType type{};
+  };
+  // Appends what has been tried for too long.
+  void expire(Instant now, std::vector<Undelivered>& out);
+  // Appends packets with everything that is due.
+  void flush(Instant now, std::vector<std::vector<std::byte>>& packets);
+  // When to call expire() and flush() again; `never`: nothing is under way.
+  [[nodiscard]] Instant due() const noexcept;
+
+  [[nodiscard]] std::uint32_t link() const noexcept { return link_; }
+  [[nodiscard]] const Endpoint& address() const noexcept { return address_; }
+  [[nodiscard]] HostId host() const noexcept { return host_; }
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+  [[nodiscard]] bool up() const noexcept { return up_; }
+  // It claims a host id that is taken: refuse it by name, and believe nothing of it until it has another.
+  void collide() noexcept;
+  // One of the two claims a host id that is taken.
+  [[nodiscard]] bool collided() const noexcept { return collided_ || accused_; }
+  [[nodiscard]] Instant heard() const noexcept { return heard_; }
+  [[nodiscard]] bool idle() const noexcept { return under_way_.empty() && waiting_.empty() && acks_.empty(); }
+  [[nodiscard]] std::size_t unacknowledged() const noexcept { return under_way_.size() + waiting_.size(); }
+  [[nodiscard]] Duration round_trip() const noexcept { return srtt_; }
+  [[nodiscard]] const NeighbourCounters& counters() const noexcept { return counters_; }
+
+ private:
+  struct Message {
+    PathId path{};
+    wire::SignalType type{};
+    std::vector<std::byte> bytes;
+    Instant queued{};
+    Instant first_sent{};
+    Instant last_sent{};
+    Instant due{};
+    std::uint8_t attempts = 0;
+  };
+  void ask(Instant now);  // (again) for an echo of a nonce
+  void stop_asking() noexcept;
+  Greeting adopt(Instant now, std::uint64_t sender_epoch, HostId host);
+  void admit_waiting(Instant now);
+  void transmit(Instant now, Message& message);
+  [[nodiscard]] Duration timeout(std::uint8_t attempts);
+  [[nodiscard]] std::vector<std::byte> hello_bytes(Instant now);
+  [[nodiscard]] bool hello_due(Instant now) const noexcept { return hello_wanted_ || (nonce_ != 0 && now >= hello_due_); }
+
+  std::uint32_t link_;
+  Endpoint address_;
+  Identity self_;
+  const Timing& timing_;
+  Random random_;
+
+  HostId host_{};
+  std::uint64_t epoch_ = 0;       // theirs; 0: never met
+  bool up_ = false;
+  bool collided_ = false;         // we refuse them
+  bool accused_ = false;          // they refuse us
+  Instant heard_ = long_ago;      // last believed packet
+
+  std::uint64_t nonce_ = 0;       // drawn, not echoed yet
+  std::uint64_t owed_echo_ = 0;   // theirs, to be echoed with the next packet
+  bool hello_wanted_ = false;     // in the next packet
+  Instant hello_due_ = never;     // ask again
+  Instant hello_since_ = never;   // asking since
+  std::uint8_t hello_attempts_ = 0;
+
+  std::uint64_t last_number_ = 0;
+  std::map<std::uint64_t, Message> under_way_;
+  std::map<std::uint64_t, Message> waiting_;
+  NumberWindow received_;
+  std::vector<wire::Ack> acks_;
+
+  Duration srtt_{}, deviation_{};
+  NeighbourCounters counters_;
+};
+
+}  // namespace rtchan::rtcop

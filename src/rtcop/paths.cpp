@@ -1,0 +1,181 @@
+// What happens to paths: the one place where a state changes, and the two clocks that end paths (set-ups that take too
+// long, leases that nobody renews).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "rtcop/engine.hpp"
+
+namespace rtchan::rtcop {
+
+void Engine::happen(const PathId& id, PathEvent event, const Cause& cause) {
+  const auto found = paths_.find(id);
+  if (found == paths_.end()) {
+    const Transition step = transition(PathState::none, event);
+    ++counters_.transitions[0][static_cast<std::size_t>(event)];
+    if (step.deed == Deed::reserve) start(id, cause);
+    if (step.deed == Deed::disown && cause.from != nobody) {
+      ++counters_.disowned;
+      Cause unknown;
+      unknown.reason = wire::TeardownReason::unknown;
+      unknown.hop = config_.address;
+      tell_teardown(id, cause.from, nullptr, unknown);
+    }
+    return;
+  }
+  Path& path = found->second;
+  if (!entitled(path, event, cause.from)) {
+    if (event == PathEvent::setup && cause.from != nobody) {  // the same path by another way: it went in a circle
+      ++counters_.loops;
+      turn_away(cause.from, refusal(id, Errc::no_route, "the route to the destination is a loop"));
+    } else {
+      ++counters_.misdirected;
+    }
+    return;
+  }
+  const Transition step = transition(path.state, event);
+  ++counters_.transitions[static_cast<std::size_t>(path.state)][static_cast<std::size_t>(event)];
+  if (step.next != PathState::none) path.state = step.next;  // a path that ends keeps its last state until forget()
+  perform(step.deed, id, path, cause);
+}
+
+// Who may say so: upstream and downstream of this very path, or the node itself.
+bool Engine::entitled(const Path& path, PathEvent event, NeighbourIndex from) const {
+  switch (event) {
+    case PathEvent::setup:
+    case PathEvent::confirm: return from == (path.source ? nobody : path.up);
+    case PathEvent::commit:
+    case PathEvent::start: return path.destination ? from == nobody : from == path.down && from != nobody;
+    case PathEvent::refuse: return path.destination ? from == nobody : from == path.down && from != nobody;
+    case PathEvent::teardown: return from != nobody && (from == path.up || from == path.down);
+    case PathEvent::reserved:
+    case PathEvent::denied:
+    case PathEvent::opened:
+    case PathEvent::failed:
+    case PathEvent::close: return from == nobody;
+    case PathEvent::expire: return true;
+  }
+  return false;
+}
+
+// --- the beginning ----------------------------------------------------------------------------------------------
+
+std::optional<wire::Refuse> Engine::unfit(const wire::Setup& setup, NeighbourIndex from) const {
+  if (from != nobody && setup.path.source == config_.self.host) {
+    return refusal(setup.path, Errc::no_route, "the route to the destination leads back to the source");
+  }
+  if (setup.hops >= setup.hop_limit) {
+    return refusal(setup.path, Errc::no_route, fmt::format("more than {} hops: a loop?", setup.hop_limit));
+  }
+  if (paths_.size() >= config_.paths) return refusal(setup.path, Errc::exhausted, "the table of paths is full");
+  return std::nullopt;
+}
+
+void Engine::start(const PathId& id, const Cause& cause) {
+  if (const auto why = unfit(*cause.setup, cause.from)) {
+    if (cause.from == nobody) {
+      out_->emplace_back(Gone{id, PathState::none, *why, wire::TeardownReason::failed, config_.address});
+    } else {
+      turn_away(cause.from, *why);
+    }
+    return;
+  }
+  Path& path = paths_[id];
+  path.state = transition(PathState::none, PathEvent::setup).next;
+  path.up = cause.from;
+  path.source = cause.from == nobody;
+  path.setup = std::make_unique<wire::Setup>(*cause.setup);
+  Duration patience = std::chrono::milliseconds{path.setup->patience_ms};
+  patience = std::min(patience, config_.timing.setup_longest);
+  std::optional<Hop> from;
+  if (!path.source) {
+    patience += config_.timing.grace;
+    ++neighbours_[cause.from].paths;
+    from = Hop{neighbours_[cause.from].neighbour->link(), neighbours_[cause.from].neighbour->address()};
+  }
+  set_expiry(id, path, now_ + patience);
+  out_->emplace_back(Reserve{*path.setup, from});
+}
+
+void Engine::turn_away(NeighbourIndex from, const wire::Refuse& why) { send(from, why.path, why); }
+
+wire::Refuse Engine::refusal(const PathId& path, Errc code, std::string text) const {
+  return wire::Refuse{path, code, Resource::none, config_.address, {}, {}, 0, std::move(text)};
+}
+
+// --- the clocks -------------------------------------------------------------------------------------------------
+
+void Engine::set_expiry(const PathId& id, Path& path, Instant when) {
+  if (path.expires != never) expiries_.erase({path.expires, id});
+  path.expires = when;
+  if (when != never) expiries_.emplace(when, id);
+}
+
+void Engine::expire_path(const PathId& id, NeighbourIndex from, wire::TeardownReason reason, std::string_view why) {
+  const wire::Refuse refuse = refusal(id, Errc::timed_out, std::string{why});
+  Cause cause;
+  cause.from = from;
+  cause.refuse = &refuse;
+  cause.reason = reason;
+  cause.hop = config_.address;
+  happen(id, PathEvent::expire, cause);
+}
+
+void Engine::expire_paths() {
+  while (!expiries_.empty() && expiries_.begin()->first <= now_) {
+    ++counters_.setup_expiries;
+    const PathId id = expiries_.begin()->second;
+    expire_path(id, nobody, wire::TeardownReason::expired,
+                "the set-up was not completed in time");
+  }
+}
+
+// A neighbour restarted or is refused: it holds nothing of ours any more, so it need not be told.
+void Engine::lose(NeighbourIndex neighbour) {
+  std::vector<PathId> lost;
+  for (const auto& [id, path] : paths_) {
+    if (path.up == neighbour || path.down == neighbour) lost.push_back(id);
+  }
+  std::ranges::sort(lost);
+  const std::string why = fmt::format("neighbour {} was lost", neighbours_[neighbour].neighbour->address().text());
+  for (const PathId& id : lost) {
+    ++counters_.lost_paths;
+    expire_path(id, neighbour, wire::TeardownReason::lost, why);
+  }
+}
+
+// Looks at all leases and lists to each neighbour what lives with it.
+void Engine::refresh() {
+  std::vector<PathId> tired;
+  std::vector<std::vector<PathId>> living(neighbours_.size());
+  for (const auto& [id, path] : paths_) {
+    if (path.lease_up <= now_ || path.lease_down <= now_) {
+      tired.push_back(id);
+    } else if (path.state >= PathState::committed) {
+      if (path.up != nobody) living[path.up].push_back(id);
+      if (path.down != nobody) living[path.down].push_back(id);
+    }
+  }
+  std::ranges::sort(tired);
+  for (const PathId& id : tired) {
+    ++counters_.lease_expiries;
+    expire_path(id, nobody, wire::TeardownReason::expired, "the lease was not renewed");
+  }
+  for (NeighbourIndex i = 0; i < living.size(); ++i) {
+    auto& paths = living[i];
+    if (paths.empty()) continue;
+    std::ranges::sort(paths);
+    neighbours_[i].neighbour->cancel_path(PathId{});  // an older list says less
+    for (std::span<const PathId> rest{paths}; !rest.empty();) {
+      wire::Refresh list;
+      rest = rest.subspan(wire::take_refresh(rest, list));
+      send(i, PathId{}, std::move(list));
+    }
+  }
+  const auto eighth = static_cast<std::uint64_t>(config_.timing.refresh().count() / 8);
+  const Duration jitter{static_cast<std::int64_t>(random_.below(eighth + 1))};
+  refresh_due_ = paths_.empty() ? never : now_ + config_.timing.refresh() - jitter;
+}
+
+}  // namespace rtchan::rtcop
