@@ -243,7 +243,10 @@ Done Experiment::end_receivers() {
 }
 
 std::expected<FlowResult, Error> Experiment::result_of(const Flow& flow) const {
-  FlowResult result{.name = flow.name, .contract = flow.contract, .schedule = flow.schedule};
+  FlowResult result;
+  result.name = flow.name;
+  result.contract = flow.contract;
+  result.schedule = flow.schedule;
   auto records = read_log(file(flow, ".csv"));
   if (!records) return std::unexpected(records.error());
   result.records = std::move(*records);
