@@ -72,15 +72,16 @@ std::expected<void, Error> ChannelCore::close(std::chrono::nanoseconds timeout) 
   } else if (!end_known_.wait_until(lock, deadline_after(timeout), done)) {
     return fail(Errc::timed_out, "no answer yet");
   }
-  if (!ended_ && session_->end_code() == Errc::daemon_gone) return fail(Errc::daemon_gone, "rtcd is gone");
+  if (!confirmed_ && session_->end_code() == Errc::daemon_gone) return fail(Errc::daemon_gone, "rtcd is gone");
   return {};
 }
 
 void ChannelCore::end(Errc code) noexcept { end_->close(code); }
 
-void ChannelCore::ended() noexcept {
+void ChannelCore::ended(bool confirmed) noexcept {
   {
     const std::scoped_lock lock(end_mutex_);
+    confirmed_ = confirmed_ || (confirmed && !ended_);
     ended_ = true;
   }
   end_known_.notify_all();

@@ -57,7 +57,7 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
 
   // From the control thread.
   void end(Errc code) noexcept;  // wakes every thread that waits
-  void ended() noexcept;         // rtcd has confirmed the end (or is gone)
+  void ended(bool confirmed) noexcept;  // by rtcd; or it will never be
   void contract_violated() noexcept { violations_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
@@ -102,6 +102,7 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   std::mutex end_mutex_;
   std::condition_variable end_known_;
   bool ended_ = false;
+  bool confirmed_ = false;
 
   std::atomic<std::uint64_t> tag_{0};
   std::atomic<bool> room_wanted_{false};

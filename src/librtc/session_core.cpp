@@ -170,15 +170,15 @@ void SessionCore::end(Errc code, const std::string& text) noexcept {
     outbox_.clear();
   }
   block().daemon_alive.store(0, std::memory_order_seq_cst);
+  if (code == Errc::daemon_gone) poller_.add({Notice::Kind::daemon_gone, 0, text});  // before anybody wakes and looks
   for (const auto& channel : channels) {
     if (channel) channel->end(code);
   }
   for (const auto& [port, listener] : listeners) listener->end(code);
   for (const auto& [number, completion] : pending) completion(std::unexpected(make_error(code, text)));
   for (const auto& channel : channels) {
-    if (channel) channel->ended();
+    if (channel) channel->ended(false);
   }
-  if (code == Errc::daemon_gone) poller_.add({Notice::Kind::daemon_gone, 0, text});
   poller_.poke();
 }
 
@@ -328,16 +328,16 @@ std::expected<std::string, Error> SessionCore::query(std::string_view what, std:
 void SessionCore::destroy(const std::shared_ptr<ChannelCore>& channel) noexcept {
   const std::uint32_t number = next_number();
   const ChannelId id = channel->parts().id;
-  auto completion = [self = shared_from_this(), channel](const Outcome&) {
+  auto completion = [self = shared_from_this(), channel](const Outcome& outcome) {
     {
       const std::scoped_lock lock(self->mutex_);
       auto& table = self->channels_;
       const std::uint32_t at = channel->parts().id.value;
       if (at < table.size() && table[at] == channel) table[at].reset();
     }
-    channel->ended();
+    channel->ended(outcome.has_value());
   };
-  if (!begin(number, ipc::DestroyChannel{number, id}, std::move(completion))) channel->ended();
+  if (!begin(number, ipc::DestroyChannel{number, id}, std::move(completion))) channel->ended(false);
 }
 
 std::shared_ptr<ChannelCore> SessionCore::find(std::uint32_t channel) const {
