@@ -30,7 +30,8 @@ struct RxPacket {
 class Driver {
  public:
   virtual ~Driver() = default;
-  // Hands over the first n packets, in order, and returns n; fewer than given means "the device is full now".
+  // Hands over the first n packets, in order, and returns n; fewer than given means "the device is full now"
+  // for this class: the other class may still have room, and must not wait for this one.
   // A packet that cannot be sent at all (EMSGSIZE, unreachable) counts as taken and is counted in errors().
   virtual std::size_t transmit(TrafficClass cls, std::span<const TxPacket> packets) = 0;
   // Fills up to out.size() packets that have arrived; returns how many. Never blocks. `arrival` is never later
@@ -50,7 +51,8 @@ class Driver {
     std::uint64_t sent_bytes{};                // their UDP payload
     std::uint64_t send_errors{};               // refused by the system for good (unreachable, ...): lost
     std::uint64_t device_full{};               // calls that could not take everything
-    std::uint64_t kernel_drops[2]{};           // arrived but found the receive buffer full, per TrafficClass
+    std::uint64_t kernel_drops[2]{};           // arrived but found the receive buffer full, per TrafficClass; what
+                                               // the kernel had joined (GRO) counts once
     std::uint64_t oversized{};                 // EMSGSIZE, or longer than payload_bytes(): lost
   };
   [[nodiscard]] virtual Counters counters() const = 0;

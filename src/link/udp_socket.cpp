@@ -245,7 +245,20 @@ UdpReceiver::UdpReceiver(std::uint32_t batch, std::size_t datagram_bytes)
       datagrams_(batch) {
   for (std::uint32_t i = 0; i < batch; ++i) {
     vectors_[i] = {buffers_.bytes(i).data(), datagram_bytes};
+    ready(i);
   }
+}
+
+// recvmmsg shortens the lengths of what it fills.
+void UdpReceiver::ready(std::size_t i) {
+  msghdr& header = messages_[i].msg_hdr;
+  header = {};
+  header.msg_name = &from_[i];
+  header.msg_namelen = sizeof from_[i];
+  header.msg_iov = &vectors_[i];
+  header.msg_iovlen = 1;
+  header.msg_control = control_[i].data();
+  header.msg_controllen = control_[i].size();
 }
 
 std::size_t UdpReceiver::receive(int fd, Instant now, std::span<RxPacket> out, std::uint64_t& kernel_drops) {
@@ -262,16 +275,7 @@ std::size_t UdpReceiver::receive(int fd, Instant now, std::span<RxPacket> out, s
 }
 
 void UdpReceiver::take_in(int fd, Instant now, std::uint64_t& kernel_drops) {
-  for (std::size_t i = 0; i < messages_.size(); ++i) {
-    msghdr& header = messages_[i].msg_hdr;
-    header = {};
-    header.msg_name = &from_[i];
-    header.msg_namelen = sizeof from_[i];
-    header.msg_iov = &vectors_[i];
-    header.msg_iovlen = 1;
-    header.msg_control = control_[i].data();
-    header.msg_controllen = control_[i].size();
-  }
+  for (std::size_t i = 0; i < count_; ++i) ready(i);
   next_ = 0;
   count_ = 0;
   const int taken =

@@ -94,6 +94,7 @@ class UdpReceiver {
     bool stamped = false;
     std::size_t cut = 0;
   };
+  void ready(std::size_t i);
   void take_in(int fd, Instant now, std::uint64_t& kernel_drops);
   Datagram read(std::size_t i, Instant now, std::uint64_t& kernel_drops);
 
