@@ -22,6 +22,8 @@ inline constexpr std::size_t arena_bytes = std::size_t{16} << 30;   // sparse ad
 inline constexpr std::uint32_t listeners_per_session = 1'024;
 inline constexpr std::uint32_t pending_setups_per_session = 4'096;  // unanswered creations; the API sees `exhausted` beyond
 
+inline constexpr std::size_t session_outbox_bytes = 4u << 20;       // replies that an application has not read: a notice for each of its channels fits
+
 inline constexpr std::uint32_t extensions_per_channel = 8;          // 8 x (64 + 4) bytes leave half of a signalling packet
 inline constexpr std::uint32_t extension_bytes = 64;
 inline constexpr std::uint32_t control_text_bytes = 4'096;          // a sentence, with room for a long host name
@@ -42,7 +44,7 @@ inline constexpr std::uint32_t handler_packets_per_turn = 16;       // about 10 
 // --- a link of a worker ---
 inline constexpr std::uint32_t burst_packets = 64;                  // handed over in one go: one GSO send takes no more
 inline constexpr std::uint32_t outstanding_packets = 1'024;         // handed over and not reported complete
-inline constexpr std::uint32_t signal_queue_packets = 64;           // signalling waiting for a link; retransmission covers the rest
+inline constexpr std::uint32_t signal_queue_packets = 256;           // signalling waiting for a link; retransmission covers the rest
 inline constexpr std::uint32_t signals_in_burst = 256;              // signals taken in at once; beyond, one per period below
 inline constexpr std::chrono::nanoseconds signal_in_period = std::chrono::microseconds{100};
 inline constexpr std::chrono::nanoseconds device_retry = std::chrono::microseconds{50};          // after "device full"

@@ -36,16 +36,18 @@ void LinkScheduler::stage(LinkFlow& flow, Frame frame, Instant now) noexcept {
 
 // The flow's head has changed.
 void LinkScheduler::requeue(LinkFlow& flow, Instant now) noexcept {
-  if (flow.best_effort) {
-    flow.packets.empty() ? leave_round(flow) : join_round(flow);
-    return;
-  }
   if (flow.packets.empty()) {
     real_time_.remove(flow);
+    leave_round(flow);
     return;
   }
-  const Packet& head = store_[flow.packets.front()];
-  real_time_.place(flow, {head.logical - flow.horizon, head.logical, head.deadline}, now);
+  Packet& head = store_[flow.packets.front()];
+  if (flow.period > Duration{0}) {
+    head.logical = std::max(head.logical, flow.last_current + flow.period);
+    head.deadline = head.logical + flow.delay;
+  }
+  if (flow.best_effort || flow.period > Duration{0}) join_round(flow);
+  if (!flow.best_effort) real_time_.place(flow, {head.logical - flow.horizon, head.logical, head.deadline}, now);
 }
 
 void LinkScheduler::forget(LinkFlow& flow) noexcept {
@@ -63,9 +65,9 @@ Instant LinkScheduler::serve(Instant now) noexcept {
     if (!transmit()) return now + limits::device_retry;
   }
   while (chosen_ < batch_most && uncompleted_.size() + chosen_ < outstanding_most) {
-    LinkFlow* flow = next();
-    if (flow == nullptr || !may_go(store_[flow->packets.front()], now)) break;
-    choose(*flow, now);
+    const Candidate candidate = next();
+    if (candidate.flow == nullptr || !may_go(candidate, now)) break;
+    choose(candidate, now);
   }
   if (chosen_ == 0) return next_visit(now);
   const bool full_batch = chosen_ == batch_most;
@@ -84,20 +86,26 @@ void LinkScheduler::settle(Instant now) noexcept {
   }
 }
 
-LinkFlow* LinkScheduler::next() noexcept {
-  if (LinkFlow* flow = real_time_.current()) return flow;
-  if (round_first_ != nullptr) return round_first_;
-  return real_time_.early();
+LinkScheduler::Candidate LinkScheduler::next() noexcept {
+  LinkFlow* flow = real_time_.current();
+  if (flow == nullptr && round_first_ != nullptr) return {round_first_, never};
+  if (flow == nullptr) flow = real_time_.early();
+  return {flow, flow == nullptr ? never : store_[flow->packets.front()].deadline};
 }
 
-bool LinkScheduler::may_go(const Packet& packet, Instant now) const noexcept {
+// How much may be outstanding once the candidate has joined it.
+Duration LinkScheduler::allowed(const Candidate& candidate, Instant now) const noexcept {
+  return bound_.lookup(candidate.deadline == never ? Duration::max() : candidate.deadline - now);
+}
+
+bool LinkScheduler::may_go(const Candidate& candidate, Instant now) const noexcept {
   const Duration before = outstanding(now);
   if (before == Duration{0}) return true;
-  const Duration slack = packet.deadline == never ? Duration::max() : packet.deadline - now;
-  return before + wire_time(packet.bytes) <= bound_.lookup(slack);
+  return before + wire_time(store_[candidate.flow->packets.front()].bytes) <= allowed(candidate, now);
 }
 
-void LinkScheduler::choose(LinkFlow& flow, Instant now) noexcept {
+void LinkScheduler::choose(const Candidate& candidate, Instant now) noexcept {
+  LinkFlow& flow = *candidate.flow;
   Chosen& chosen = batch_[chosen_++];
   chosen.frame = flow.packets.pop(store_);
   chosen.flow = &flow;
@@ -107,7 +115,8 @@ void LinkScheduler::choose(LinkFlow& flow, Instant now) noexcept {
   uncompleted_wire_ += wire;
   [[maybe_unused]] const bool pushed = uncompleted_.push({wire, busy_until_});
   assert(pushed);
-  if (flow.best_effort && --flow.turn_left == 0) leave_round(flow);
+  if (candidate.deadline != never) flow.last_current = store_[chosen.frame].logical;
+  if (candidate.deadline == never && --flow.turn_left == 0) leave_round(flow);
   requeue(flow, now);
 }
 
@@ -162,15 +171,13 @@ void LinkScheduler::finish_batch(std::size_t taken) noexcept {
 // batches instead of single packets; the wire never runs dry for it.
 Instant LinkScheduler::next_visit(Instant now) noexcept {
   const Instant order_changes = std::min(real_time_.next_eligible(), real_time_.next_current());
-  LinkFlow* flow = next();
-  if (flow == nullptr) return order_changes;
-  const Packet& packet = store_[flow->packets.front()];
-  const Duration slack = packet.deadline == never ? Duration::max() : packet.deadline - now;
-  const Duration allowed = bound_.lookup(slack) - wire_time(packet.bytes);
-  const Duration drained_to = std::max(Duration{0}, allowed / 2);
-  const Duration wait = outstanding(now) - drained_to;
-  if (busy_until_ <= now) return std::min(order_changes, now + wire_time(packet.bytes));  // completions are late
-  return std::min(order_changes, std::max(now, now + wait));
+  const Candidate candidate = next();
+  if (candidate.flow == nullptr) return order_changes;
+  const Duration wire = wire_time(store_[candidate.flow->packets.front()].bytes);
+  if (busy_until_ <= now) return std::min(order_changes, now + wire);  // completions are late
+  const Duration drained_to = std::max(Duration{0}, (allowed(candidate, now) - wire) / 2);
+  const Duration wait = std::max(Duration{0}, outstanding(now) - drained_to);
+  return std::min(order_changes, now + wait);
 }
 
 void LinkScheduler::join_round(LinkFlow& flow) noexcept {

@@ -38,6 +38,11 @@ struct LinkFlow {
   bool best_effort = false;
   std::uint32_t turn = 8;    // best effort: packets before the next flow's turn
   Clip* clip = nullptr;      // nullptr: signalling
+  // > 0 (signalling): the head packet is certain to be current `period` after the last that was, due `delay` later; until
+  // then it takes its turn with best effort, and if it goes so, it has used nothing of the flow's rate.
+  Duration period{};
+  Duration delay{};
+  Instant last_current = long_ago;
 
   // The scheduler's own.
   EdfPlace edf;
@@ -88,15 +93,20 @@ class LinkScheduler {
     link::TrafficClass cls{};
     Instant finish{};
   };
+  struct Candidate {
+    LinkFlow* flow;
+    Instant deadline;  // that the hand-over rule goes by; `never`: as best effort
+  };
   struct Uncompleted {
     Duration wire{};
     Instant finish{};
   };
 
   void settle(Instant now) noexcept;
-  LinkFlow* next() noexcept;
-  [[nodiscard]] bool may_go(const Packet& packet, Instant now) const noexcept;
-  void choose(LinkFlow& flow, Instant now) noexcept;
+  Candidate next() noexcept;
+  [[nodiscard]] Duration allowed(const Candidate& candidate, Instant now) const noexcept;
+  [[nodiscard]] bool may_go(const Candidate& candidate, Instant now) const noexcept;
+  void choose(const Candidate& candidate, Instant now) noexcept;
   void requeue(LinkFlow& flow, Instant now) noexcept;
   void stamp(Chosen& chosen, Instant now) noexcept;
   bool transmit() noexcept;

@@ -184,6 +184,37 @@ TEST_F(LinkTest, BestEffortFlowsTakeTurns) {
   EXPECT_EQ(from_modest, 8u);
 }
 
+TEST_F(LinkTest, SignallingTakesTurnsWithBestEffortButOnePerPeriodIsCertain) {
+  LinkFlow& signals = flow();
+  signals.period = microseconds{1000};
+  signals.delay = microseconds{100};
+  signals.turn = 1;
+  LinkFlow& rest = flow({}, true);
+  rest.turn = 200;  // a round in which a signal would wait for 2.4 ms
+  for (int i = 0; i < 500; ++i) best_effort(rest);
+  std::vector<std::uint32_t> ids;
+  for (int i = 0; i < 4; ++i) ids.push_back(stage(signals, 500, wire.now, never));
+  run_until(start + microseconds{6000});
+  std::vector<Instant> left;
+  for (const auto& s : wire.sent) {
+    if (std::ranges::find(ids, s.id) != ids.end()) left.push_back(s.finish);
+  }
+  ASSERT_EQ(left.size(), 4u);
+  EXPECT_LE(left[0], start + microseconds{100});
+  EXPECT_LE(left[1], start + microseconds{1100});
+  EXPECT_LE(left[2], start + microseconds{2100});
+  EXPECT_LE(left[3], start + microseconds{2600}) << "its turn came before its period";
+}
+
+TEST_F(LinkTest, OnAnIdleLinkSignallingGoesAsFastAsItCan) {
+  LinkFlow& signals = flow();
+  signals.period = microseconds{1000};
+  signals.delay = microseconds{100};
+  for (int i = 0; i < 50; ++i) stage(signals, 500, wire.now, never);
+  run_until(start + microseconds{50} * 5);  // 4.5 us each
+  EXPECT_EQ(wire.sent.size(), 50u);
+}
+
 TEST_F(LinkTest, WithoutABoundOnePacketIsOutstandingAtATime) {
   LinkFlow& rest = flow({}, true);
   for (int i = 0; i < 10; ++i) best_effort(rest);

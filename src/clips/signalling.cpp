@@ -9,9 +9,11 @@
 namespace rtchan::clips {
 
 Signalling::Signalling(const LinkConfig& config, LinkScheduler& link, PacketStore& store)
-    : link_(link), store_(store), period_(config.signal_period), delay_(config.signal_delay) {
+    : link_(link), store_(store) {
   flow_.frames.reserved = limits::signal_queue_packets;
-  flow_.horizon = period_ * limits::signal_queue_packets;  // all that can be queued
+  flow_.period = config.signal_period;
+  flow_.delay = config.signal_delay;
+  flow_.turn = 1;
 }
 
 bool Signalling::send(const Endpoint& to, std::span<const std::byte> bytes, Instant now) noexcept {
@@ -19,7 +21,6 @@ bool Signalling::send(const Endpoint& to, std::span<const std::byte> bytes, Inst
   if (bytes.empty() || bytes.size() > limits::signal_bytes || length > link_.packet_bytes()) return false;
   const Frame frame = store_.take(flow_.frames);
   if (frame == no_frame) return false;
-  logical_ = std::max(now, logical_ + period_);
   const std::span<std::byte> packet = store_.bytes(frame).first(length);
   wire::DataHeader header;
   header.type = wire::PacketType::signal;
@@ -30,8 +31,7 @@ bool Signalling::send(const Endpoint& to, std::span<const std::byte> bytes, Inst
   queued = Packet{};
   queued.bytes = static_cast<std::uint32_t>(length);
   queued.to = to;
-  queued.logical = logical_;
-  queued.deadline = logical_ + delay_;
+  queued.logical = now;
   link_.stage(flow_, frame, now);
   return true;
 }

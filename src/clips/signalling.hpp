@@ -1,6 +1,6 @@
 // A link's signalling clip: RTCOP's packets of this hop, with a small budget of their own, so that no flood of
 // data can hold up refreshes and no burst of signalling can hold up data. One packet per period has a deadline
-// that is kept; what is queued beyond may go early, when the link has nothing else to send.
+// that is kept; what is queued beyond takes its turn with best effort.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,7 @@ class Signalling {
  private:
   LinkScheduler& link_;
   PacketStore& store_;
-  Duration period_;
-  Duration delay_;
   LinkFlow flow_;
-  Instant logical_ = long_ago;
   std::uint32_t next_packet_ = 0;
 };
 

@@ -201,11 +201,17 @@ class TwoHosts {
   // Publishes messages of the channel's largest size; returns how many there was room for.
   std::uint32_t send(Channel& c, std::uint32_t count = 1) {
     std::uint32_t n = 0;
-    while (n < count && c.queue->send(message_of(c.length, c.sent), now)) ++n, ++c.sent;
+    for (; n < count && c.queue->room() > 0; ++n, ++c.sent) {
+      if (!c.queue->send(message_of(c.length, c.sent), now)) break;
+    }
     if (n > 0) domain_[0]->sighted(c.sender.slot, now);
     due_[0] = now;
     return n;
   }
+  // The host was given something to do from outside.
+  void poke(unsigned host) { due_[host] = now; }
+  // Both ends have gone: the channel's slot may be opened again.
+  void reuse_slot(const Channel& c) { next_slot_ = c.sender.slot.value; }
   // Does something now and every `period` from then on, `times` times.
   void every(Duration period, std::function<void()> action, std::uint64_t times = UINT64_MAX) {
     jobs_.push_back({now, period, times, std::move(action)});
