@@ -35,16 +35,23 @@ std::string data(const Evidence& e) {
   return text;
 }
 
+// Inside single quotes gnuplot knows one escape: a quote is written twice.
+std::string quoted(const std::filesystem::path& path) {
+  std::string text;
+  for (const char c : path.string()) text += c == '\'' ? "''" : std::string(1, c);
+  return text;
+}
+
 std::string terminal(const std::filesystem::path& file, Picture kind) {
   const std::string size = "size 1200,860";
   return kind == Picture::svg ? fmt::format(
                                     "set terminal svg {} dynamic enhanced font 'DejaVu Sans,15' background "
                                     "'#ffffff'\nset output '{}'\n",
-                                    size, file.string())
+                                    size, quoted(file))
                               : fmt::format(
                                     "set terminal pngcairo {} enhanced font 'DejaVu Sans,11' background "
                                     "'#ffffff'\nset output '{}'\n",
-                                    size, file.string());
+                                    size, quoted(file));
 }
 
 // Grey stripes where the machine was away, dotted lines where a flow changes what it offers.
@@ -160,7 +167,7 @@ std::expected<void, Error> plot(const Scenario& scenario, const Evidence& eviden
   const std::filesystem::path data_file = file.parent_path() / "demo.dat",
                               script_file = file.parent_path() / "demo.gnuplot";
   std::ofstream{data_file} << data(evidence);
-  std::ofstream{script_file} << script(scenario, evidence, data_file.string(), file, kind);
+  std::ofstream{script_file} << script(scenario, evidence, quoted(data_file), file, kind);
   if (auto drawn = lab::run({"gnuplot", script_file.string()}, std::chrono::minutes{1}); !drawn)
     return std::unexpected(drawn.error());
   if (!std::filesystem::exists(file))

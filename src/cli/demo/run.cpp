@@ -13,6 +13,7 @@
 #include <optional>
 #include <thread>
 
+#include "cli/demo/daemon_account.hpp"
 #include "cli/demo/progress.hpp"
 #include "lab/canary.hpp"
 #include "lab/daemon.hpp"
@@ -66,6 +67,7 @@ class Experiment {
     return options_.directory / (file_name(flow) + ending);
   }
   Done check_alive();
+  void ask_daemons();
   Done end_receivers();
   std::expected<FlowResult, Error> result_of(const Flow& flow) const;
   [[nodiscard]] Circumstances circumstances();
@@ -78,6 +80,7 @@ class Experiment {
   std::vector<lab::CanaryLog> probe_logs_;
   std::optional<lab::Daemon> daemon_a_, daemon_b_;
   std::vector<lab::Process> receivers_, senders_;
+  std::string channels_a_, channels_b_;  // what the daemons said near the end; empty: nothing
 };
 
 Done Experiment::prepare() {
@@ -207,6 +210,19 @@ Done Experiment::check_alive() {
   return {};
 }
 
+// Asked while the channels are still open.
+void Experiment::ask_daemons() {
+  const auto ask = [&](std::size_t host, const lab::Daemon& daemon) -> std::string {
+    auto query = net_->lab->start(host, {lab::program("rtc"), "channels", "--json"},
+                                  {.output = lab::Output::pipe, .environment = {daemon.environment()}});
+    if (!query) return {};
+    const auto exit = query->wait(seconds{2});
+    return exit && exit->ok() ? query->take_output() : std::string{};
+  };
+  channels_a_ = ask(net_->a, *daemon_a_);
+  channels_b_ = ask(net_->b, *daemon_b_);
+}
+
 Done Experiment::follow() {
   std::vector<Follower> followers;
   for (const Flow& flow : scenario_.flows) followers.emplace_back(flow, file(flow, ".csv"));
@@ -221,6 +237,8 @@ Done Experiment::follow() {
     if (now - start <= options_.duration + seconds{1})
       watch_.progress(progress_line(followers, now - start, now - last));
     last = now;
+    if (channels_a_.empty() && now - start > options_.duration - std::chrono::milliseconds{1500})
+      ask_daemons();
     all_ended = std::ranges::none_of(senders_, [](lab::Process& sender) { return sender.running(); });
   }
   if (!all_ended) return std::unexpected(Error{Errc::timed_out, "a sender did not end in time"});
@@ -267,6 +285,18 @@ Circumstances Experiment::circumstances() {
                   "exist here, the hosts being namespaces made for this run.",
                   scenario_.link_rate, scenario_.bottleneck_bits / 1'000'000),
       "Sender and receiver read the same clock (one machine), so one-way delays need no synchronisation."};
+  for (const Flow& flow : scenario_.flows) {
+    const auto sender = find_channel(channels_a_, flow.port), receiver = find_channel(channels_b_, flow.port);
+    c.attributions.push_back(attribution(sender, receiver));
+    for (const auto& [end, host] : {std::pair{sender, "A"}, std::pair{receiver, "B"}}) {
+      if (!end) continue;
+      for (const std::string& condition : end->conditions) {
+        std::string sentence =
+            fmt::format("rtcd on host {} makes its promises under this condition: {}.", host, condition);
+        if (std::ranges::count(c.conditions, sentence) == 0) c.conditions.push_back(std::move(sentence));
+      }
+    }
+  }
   c.probes = probe_logs_;
   utsname system{};
   uname(&system);
