@@ -263,7 +263,8 @@ struct ReadyChannel {
   std::uint64_t tag;      // Channel::set_tag()
 };
 
-// This process's connection to its rtcd. Destroying it ends all its channels and listeners.
+// This process's connection to its rtcd. Destroying it ends all its channels and listeners; those handles may live
+// longer, their calls then fail with Errc::closed.
 class Session {
  public:
   // Errors: no_daemon, permission_denied, version_mismatch, exhausted, timed_out, system.
@@ -300,6 +301,9 @@ class Session {
                                                         std::chrono::nanoseconds timeout = std::chrono::seconds{5});
   // False: the daemon is gone. Open a new session.
   [[nodiscard]] bool alive() const noexcept;
+  // Ends the session like its destruction: every waiting call of it, its channels and listeners returns
+  // Errc::closed. Idempotent.
+  void close() noexcept;
 
  private:
   explicit Session(std::shared_ptr<api::SessionCore> core) noexcept;

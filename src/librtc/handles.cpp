@@ -193,6 +193,9 @@ std::expected<std::string, Error> Session::query(std::string_view what, std::chr
   if (!core_) return moved_from();
   return core_->query(what, timeout);
 }
+void Session::close() noexcept {
+  if (core_) core_->stop();
+}
 bool Session::alive() const noexcept { return core_ && core_->alive(); }
 
 }  // namespace rtchan
