@@ -1,0 +1,138 @@
+#include "rtcd/links.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "link/interface.hpp"
+#include "wire/data_packet.hpp"
+
+namespace rtchan::rtcd {
+namespace {
+
+constexpr std::uint32_t ethernet_header_bytes = 14;
+constexpr std::uint32_t ethernet_wire_bytes = 24;  // preamble 8, frame check sequence 4, gap 12
+
+[[nodiscard]] std::uint32_t ip_udp_bytes(const IpAddress& address) { return (address.is_v4() ? 20u : 40u) + 8u; }
+
+std::expected<link::Interface, Error> interface_of(const LinkSection& section) {
+  return section.interface.empty() ? link::interface_by_address(*section.address)
+                                   : link::interface_by_name(section.interface);
+}
+
+std::expected<Link, std::string> prepare(const LinkSection& section) {
+  const auto in_words = [&](const std::string& what) { return std::unexpected(fmt::format("link {}: {}", section.name, what)); };
+  const auto interface = interface_of(section);
+  if (!interface) return in_words(interface.error().text);
+  Link link;
+  link.name = section.name;
+  link.interface = interface->name;
+  link.interface_index = interface->index;
+  link.worker = section.worker;
+  if (section.address) {
+    link.address = {*section.address, section.port};
+  } else if (!interface->addresses.empty()) {
+    const auto v4 = std::ranges::find_if(interface->addresses, &IpAddress::is_v4);
+    link.address = {v4 != interface->addresses.end() ? *v4 : interface->addresses.front(), section.port};
+  } else {
+    return in_words(fmt::format("interface {} has no address", interface->name));
+  }
+  link.mtu_bytes = section.mtu_bytes != 0 ? section.mtu_bytes : std::min(interface->mtu_bytes, limits::mtu_bytes_max);
+  link.header_bytes = ethernet_header_bytes + ip_udp_bytes(link.address.address);
+
+  static constexpr link::GuardKind kinds[] = {link::GuardKind::none, link::GuardKind::share, link::GuardKind::htb};
+  auto guard = link::make_guard({.kind = kinds[static_cast<std::size_t>(section.guard)],
+                                 .interface = interface->name,
+                                 .bits_per_second = section.bits_per_second,
+                                 .share_bits_per_second = section.foreign_bits_per_second});
+  if (!guard) return in_words(guard.error().text);
+  link.guard = std::move(*guard);
+  return link;
+}
+
+}  // namespace
+
+std::expected<std::vector<Link>, std::string> prepare_links(const Config& config) {
+  std::vector<Link> links;
+  std::vector<std::uint32_t> of_worker(config.workers.size());
+  for (const LinkSection& section : config.links) {
+    auto link = prepare(section);
+    if (!link) return std::unexpected(link.error());
+    link->worker_link = of_worker[link->worker]++;
+    links.push_back(std::move(*link));
+  }
+  return links;
+}
+
+WorkerLink worker_link(const Link& link) {
+  WorkerLink result;
+  result.udp = {.local = link.address, .interface = link.interface, .mtu_bytes = link.mtu_bytes};
+  for (const auto cls : {link::TrafficClass::real_time, link::TrafficClass::best_effort}) {
+    result.udp.priority[static_cast<std::size_t>(cls)] = link.guard->priority(cls);
+  }
+  result.bits_per_second = link.guard->guarded_bits_per_second();
+  return result;
+}
+
+node::LinkSettings node_link(const Link& link, const Config& config, std::size_t index) {
+  const LinkSection& section = config.links[index];
+  const std::uint32_t payload = link.mtu_bytes - ip_udp_bytes(link.address.address);
+  const auto overhead = static_cast<std::uint32_t>(wire::fragment_overhead_bytes);
+  return {.name = link.name,
+          .worker = link.worker,
+          .worker_link = link.worker_link,
+          .address = link.address,
+          .model = {.bits_per_second = link.guard->guarded_bits_per_second(),
+                    .format = {.payload_per_packet_bytes = payload - overhead,
+                               .packet_overhead_bytes = overhead + link.header_bytes + ethernet_wire_bytes}},
+          .limit_ppm = config.admission.link_limit_ppm,
+          .policy = config.admission.link_policy,
+          .horizon = section.horizon,
+          .propagation = section.propagation};
+}
+
+std::vector<IpAddress> own_addresses(const std::vector<Link>& links) {
+  std::vector<IpAddress> own;
+  for (const Link& link : links) own.push_back(link.address.address);
+  for (const link::Interface& interface : link::interfaces().value_or(std::vector<link::Interface>{})) {
+    if (!interface.loopback) own.insert(own.end(), interface.addresses.begin(), interface.addresses.end());
+  }
+  std::ranges::sort(own);
+  own.erase(std::ranges::unique(own).begin(), own.end());
+  return own;
+}
+
+// --- routes -------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::vector<route::StaticRoute> configured(const Config& config) {
+  std::vector<route::StaticRoute> routes;
+  for (const RouteSection& r : config.routes) {
+    routes.push_back({.to = {r.prefix, static_cast<std::uint8_t>(r.prefix_bits)}, .via = r.neighbour.address, .link = r.link});
+  }
+  return routes;
+}
+
+std::vector<int> indices(const std::vector<Link>& links) {
+  std::vector<int> result;
+  for (const Link& link : links) result.push_back(link.interface_index);
+  return result;
+}
+
+}  // namespace
+
+Routes::Routes(const Config& config, const std::vector<Link>& links) : configured_(configured(config)), kernel_(indices(links)) {
+  for (const RouteSection& r : config.routes) ports_[{r.neighbour.address, r.link}] = r.neighbour.port;
+  for (const Link& link : links) link_ports_.push_back(link.address.port);
+}
+
+std::optional<node::NextHop> Routes::next_hop(const IpAddress& destination) const {
+  auto hop = configured_.next_hop(destination);
+  if (!hop) hop = kernel_.next_hop(destination);
+  if (!hop || hop->local) return std::nullopt;
+  const auto port = ports_.find({hop->neighbour, hop->link});
+  return node::NextHop{hop->link, {hop->neighbour, port != ports_.end() ? port->second : link_ports_[hop->link]}};
+}
+
+}  // namespace rtchan::rtcd
