@@ -3,13 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "link/testing/private_network.hpp"
+#include "base/testing/private_network.hpp"
 
 namespace rtchan::link {
 namespace {
 
-using testing::Contains;
-using testing::HasSubstr;
+using rtchan::testing::enter_private_network;
+using rtchan::testing::run;
+using ::testing::Contains;
+using ::testing::HasSubstr;
 
 const IpAddress home = *IpAddress::parse("10.9.0.1");
 

@@ -159,7 +159,7 @@ std::size_t UdpSender::send(int fd, std::span<const TxPacket> packets, std::size
       taken += batches_[i].packets;
       counters.sent += batches_[i].packets;
       counters.sent_bytes += batches_[i].bytes;
-      single_ -= std::min(single_, batches_[i].packets);
+      passed(batches_[i]);
     }
   }
   return taken;
@@ -224,15 +224,22 @@ void UdpSender::fill(std::size_t batch, std::span<const TxPacket> packets, iovec
 bool UdpSender::refused(int error, const Batch& batch, Driver::Counters& counters, std::size_t& taken) {
   if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS || error == ENOMEM) return false;
   if (batch.packets > 1) {
-    // EIO, EOPNOTSUPP: this route cannot segment, ever. Else it is about these packets: see which one.
-    if (error == EIO || error == EOPNOTSUPP) segmentation_ = false;
     single_ = batch.packets;
+    suspect_ = true;
     return true;
   }
   ++(error == EMSGSIZE ? counters.oversized : counters.send_errors);
   ++taken;
-  single_ -= std::min<std::size_t>(single_, 1);
+  suspect_ = false;
+  if (single_ > 0) --single_;
   return true;
+}
+
+// When every packet of a refused batch passes alone, it is batches that this system refuses: never again.
+void UdpSender::passed(const Batch& batch) {
+  if (single_ == 0) return;
+  single_ -= std::min(single_, batch.packets);
+  if (single_ == 0 && suspect_) segmentation_ = false;
 }
 
 // The odd 320 bytes keep the beginnings of the buffers out of one cache set.

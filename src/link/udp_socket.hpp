@@ -68,9 +68,11 @@ class UdpSender {
   // The first batch was refused with `error`. True: it is dealt with (lost, or to be tried again without
   // segmentation); false: the socket is full.
   bool refused(int error, const Batch& batch, Driver::Counters& counters, std::size_t& taken);
+  void passed(const Batch& batch);
 
   bool segmentation_;       // the kernel and the route take UDP_SEGMENT
   std::size_t single_ = 0;  // so many packets must go one by one: their batch was refused
+  bool suspect_ = false;    // ... and so far none of them was refused alone
   std::array<Batch, batches_per_call> batches_{};
   std::array<mmsghdr, batches_per_call> messages_{};
   std::array<iovec, packets_per_call> vectors_{};

@@ -13,18 +13,20 @@
 #include <vector>
 
 #include "base/limits.hpp"
+#include "base/testing/private_network.hpp"
 #include "link/interface.hpp"
-#include "link/testing/private_network.hpp"
 
 namespace rtchan::link {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::HasSubstr;
+using rtchan::testing::enter_private_network;
+using rtchan::testing::run;
+using ::testing::HasSubstr;
 
 // Two drivers of one family in a namespace of their own where that is allowed (so that ports are free), else
 // on this host's loopback with ports of this process.
-class UdpTest : public testing::TestWithParam<const char*> {
+class UdpTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (const std::string why = enter_private_network(); why.empty()) {
@@ -191,6 +193,26 @@ TEST_P(UdpTest, CountsWhatTheKernelRefusesPacketByPacket) {
   EXPECT_TRUE(a->segmenting()) << "an unreachable neighbour says nothing about segmentation";
 }
 
+TEST_P(UdpTest, GoesOnWithSinglePacketsWhereBatchesAreRefused) {
+  auto a = open(config(0));
+  auto b = open(config(1));
+  const int on = 1;  // without UDP checksums the kernel cannot segment
+  const bool v4 = config(0).local.address.is_v4();
+  const int no_check6_tx = 101;
+  ASSERT_EQ(setsockopt(a->fd(TrafficClass::real_time), v4 ? SOL_SOCKET : IPPROTO_UDP,
+                       v4 ? SO_NO_CHECK : no_check6_tx, &on, sizeof on),
+            0);
+  const int no_check6_rx = 102;  // IPv6 refuses such packets unless told otherwise
+  if (!v4) {
+    ASSERT_EQ(setsockopt(b->fd(TrafficClass::real_time), IPPROTO_UDP, no_check6_rx, &on, sizeof on), 0);
+  }
+  const auto texts = numbered(20, 500);
+  EXPECT_EQ(send(*a, config(1).local, texts), texts.size());
+  EXPECT_EQ(take(*b, texts.size()), texts);
+  EXPECT_FALSE(a->segmenting());
+  EXPECT_EQ(a->counters().send_errors, 0u);
+}
+
 TEST_P(UdpTest, CountsWhatFoundTheReceiveBufferFull) {
   auto ca = config(0);
   auto cb = config(1);
@@ -277,7 +299,7 @@ TEST_P(UdpTest, TakesItsMtuFromTheInterface) {
             std::min(lo->mtu_bytes, limits::mtu_bytes_max) - 8 - (c.local.address.is_v4() ? 20 : 40));
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, UdpTest, testing::Values("127.0.0.1", "::1"),
+INSTANTIATE_TEST_SUITE_P(Families, UdpTest, ::testing::Values("127.0.0.1", "::1"),
                          [](const auto& family) { return family.index == 0 ? "IPv4" : "IPv6"; });
 
 // A neighbour behind a smaller MTU than the interface's: batches must not vanish as a whole.

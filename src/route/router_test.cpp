@@ -3,14 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
-#include <sched.h>
 
-#include <cstdlib>
+#include "base/testing/private_network.hpp"
 
 namespace rtchan::route {
 namespace {
 
-using testing::HasSubstr;
+using rtchan::testing::enter_private_network;
+using rtchan::testing::run;
+using ::testing::HasSubstr;
 
 IpAddress ip(const char* text) {
   return *IpAddress::parse(text);
@@ -75,10 +76,10 @@ bool run(const char* command) {
 }
 
 // A router's view of three networks, in a namespace of the test's own.
-class KernelRouterTest : public testing::Test {
+class KernelRouterTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (unshare(CLONE_NEWNET) != 0) GTEST_SKIP() << "no network namespace for this test: needs CAP_SYS_ADMIN";
+    if (const std::string why = enter_private_network(); !why.empty()) GTEST_SKIP() << why;
     ASSERT_TRUE(
         run("ip link set lo up && ip link add va type veth peer name vb && "
             "ip link add wa type veth peer name wb && "

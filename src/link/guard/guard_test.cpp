@@ -8,16 +8,19 @@
 #include <cstdio>
 #include <string>
 
+#include "base/testing/private_network.hpp"
 #include "link/interface.hpp"
-#include "link/testing/private_network.hpp"
 #include "link/udp.hpp"
 
 namespace rtchan::link {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::HasSubstr;
-using testing::Not;
+using rtchan::testing::enter_private_network;
+using rtchan::testing::run;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string output_of(const std::string& command) {
   std::string text;
@@ -28,7 +31,7 @@ std::string output_of(const std::string& command) {
   return text;
 }
 
-class GuardTest : public testing::Test {
+class GuardTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (const std::string why = enter_private_network(); !why.empty()) GTEST_SKIP() << why;
@@ -76,7 +79,7 @@ TEST_F(GuardTest, HtbPutsOurRealTimePacketsFirst) {
   EXPECT_FALSE((*guard)->check(at(0s), 0));
 
   auto link = driver(**guard);
-  EXPECT_THAT(link->shortcomings(), Not(testing::Contains(HasSubstr("priority"))));
+  EXPECT_THAT(link->shortcomings(), Not(Contains(HasSubstr("priority"))));
   send(*link, TrafficClass::real_time, 7);
   send(*link, TrafficClass::best_effort, 3);
   const std::string statistics = output_of("tc -s class show dev va");

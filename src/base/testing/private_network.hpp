@@ -10,7 +10,7 @@
 #include <cstring>
 #include <string>
 
-namespace rtchan::link {
+namespace rtchan::testing {
 
 namespace detail {
 inline bool write_file(const char* path, const std::string& text) {
@@ -44,4 +44,4 @@ inline bool run(const std::string& command) {
   return std::system((command + " 2>/dev/null").c_str()) == 0;
 }
 
-}  // namespace rtchan::link
+}  // namespace rtchan::testing
