@@ -65,6 +65,9 @@ struct ConnectOptions {
 struct SessionOptions {
   std::string socket{};                                        // empty: $RTCHAN_SOCKET, else /run/rtchan/rtcd.sock
   std::chrono::nanoseconds timeout = std::chrono::seconds{5};  // for opening
+  // How long the end of the session waits for channels that were closed before it, so that messages handed to
+  // rtcd still leave. Channels that are open then are abandoned.
+  std::chrono::nanoseconds linger = std::chrono::seconds{2};
   // How long a waiting call looks again before it sleeps: saves a wake-up where the answer comes soon, costs
   // processor time. The last 1 ms of each 10 ms of monotonic time is never spun, so that a real-time thread
   // stays below the kernel's throttling limit. At most 1 ms.
@@ -177,7 +180,7 @@ class Channel {
  public:
   Channel(Channel&&) noexcept;
   Channel& operator=(Channel&&) noexcept;
-  ~Channel();  // like close(), without waiting
+  ~Channel();  // like close(), without waiting (but see SessionOptions::linger)
 
   [[nodiscard]] std::uint32_t id() const noexcept;  // within the session; reused after the channel is destroyed
   [[nodiscard]] Direction direction() const noexcept;

@@ -604,6 +604,21 @@ TEST_F(ChannelTest, ADestroyedSessionEndsItsChannelsHereAndAtThePeer) {
   EXPECT_TRUE(eventually([&] { return daemon.sessions_open == 1; }));
 }
 
+TEST_F(ChannelTest, TheEndOfASessionWaitsForMessagesOfChannelsClosedBeforeIt) {
+  Session there = open();
+  std::optional<Channel> in;
+  {
+    daemon.hold = true;
+    Session here = open();
+    auto both = pair(here, there);
+    in = std::move(both.second);
+    Channel out = std::move(both.first);
+    for (int i = 0; i < 8; ++i) ASSERT_TRUE(out.send("x"));
+    daemon.release_held();
+  }
+  for (int i = 0; i < 8; ++i) EXPECT_TRUE(in->receive_loan(5s));
+}
+
 TEST_F(ChannelTest, AnUnacceptedChannelEndsWithItsListener) {
   Session session = open();
   auto listener = session.listen(7000);

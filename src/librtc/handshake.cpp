@@ -113,6 +113,7 @@ std::expected<void, Error> SessionCore::map_arena(int memfd, std::uint64_t bytes
 std::expected<void, Error> SessionCore::shake_hands(const SessionOptions& options) {
   const auto deadline = deadline_after(options.timeout);
   spin_ = std::clamp(options.spin, std::chrono::nanoseconds::zero(), longest_spin);
+  linger_ = options.linger;
   auto connected = connect_to(socket_path(options), deadline);
   if (!connected) return std::unexpected(std::move(connected.error()));
   control_ = std::move(*connected);

@@ -131,8 +131,16 @@ SessionCore::~SessionCore() {
   if (mapped() && !arena_.empty()) munmap(arena_.data(), arena_.size());
 }
 
+void SessionCore::linger() noexcept {
+  if (inside_agent()) return;
+  std::unique_lock lock(mutex_);
+  none_ending_.wait_until(lock, deadline_after(linger_), [this] { return ending_ == 0 || !alive(); });
+}
+
 void SessionCore::stop() noexcept {
-  if (!mapped() || stopping_.exchange(true)) return;
+  if (!mapped()) return;
+  linger();
+  if (stopping_.exchange(true)) return;
   wake_control();
   if (thread_ && thread_->get_id() == std::this_thread::get_id()) {
     thread_->detach();  // an agent function destroys its own session: run() ends by itself
@@ -169,6 +177,7 @@ void SessionCore::end(Errc code, const std::string& text) noexcept {
     answered_.clear();
     outbox_.clear();
   }
+  none_ending_.notify_all();
   block().daemon_alive.store(0, std::memory_order_seq_cst);
   if (code == Errc::daemon_gone) poller_.add({Notice::Kind::daemon_gone, 0, text});  // before anybody wakes and looks
   for (const auto& channel : channels) {
@@ -334,10 +343,21 @@ void SessionCore::destroy(const std::shared_ptr<ChannelCore>& channel) noexcept 
       auto& table = self->channels_;
       const std::uint32_t at = channel->parts().id.value;
       if (at < table.size() && table[at] == channel) table[at].reset();
+      --self->ending_;
     }
+    self->none_ending_.notify_all();
     channel->ended(outcome.has_value());
   };
-  if (!begin(number, ipc::DestroyChannel{number, id}, std::move(completion))) channel->ended(false);
+  {
+    const std::scoped_lock lock(mutex_);
+    ++ending_;
+  }
+  if (begin(number, ipc::DestroyChannel{number, id}, std::move(completion))) return;
+  {
+    const std::scoped_lock lock(mutex_);
+    --ending_;
+  }
+  channel->ended(false);
 }
 
 std::shared_ptr<ChannelCore> SessionCore::find(std::uint32_t channel) const {

@@ -72,6 +72,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void after_fork_in_child() noexcept;
 
  private:
+  void linger() noexcept;
   using Outcome = std::expected<ipc::Reply, Error>;
   using Completion = std::function<void(Outcome)>;
   struct Answered {  // a question that the agent answered with yes
@@ -109,6 +110,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::span<std::byte> arena_;
   std::vector<ipc::Fd> doorbells_;
   std::chrono::nanoseconds spin_{};
+  std::chrono::nanoseconds linger_{};
   std::unique_ptr<std::thread> thread_;
 
   std::atomic<bool> alive_{false};
@@ -123,6 +125,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::map<std::uint16_t, std::shared_ptr<ListenerCore>> listeners_;
   std::map<std::uint64_t, Answered> answered_;
   std::deque<std::vector<std::byte>> outbox_;
+  std::uint32_t ending_ = 0;  // channels whose end rtcd has been asked for and not confirmed
+  std::condition_variable none_ending_;
 
   Poller poller_;
 };
