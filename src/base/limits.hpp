@@ -60,4 +60,11 @@ inline constexpr std::uint32_t hops = 16;               // hop limit of a set-up
 // --- admission ---
 inline constexpr std::uint64_t admission_steps = 500'000;  // per question: some 50 ms at worst, then refused as too complex
 
+// --- the UDP driver ---
+inline constexpr std::size_t udp_segments = 64;            // UDP_MAX_SEGMENTS of kernels before 6.2
+inline constexpr std::size_t udp_batch_bytes = 65'000;     // one GSO datagram stays below the largest IP packet
+inline constexpr std::size_t udp_batches_per_call = 64;    // one sendmmsg; what is left takes another
+inline constexpr std::size_t udp_packets_per_call = 512;   // of all batches of a call: 8 KiB of io vectors
+inline constexpr std::size_t udp_datagram_bytes = 65'536;  // what GRO may join
+
 }  // namespace rtchan::limits

@@ -22,7 +22,7 @@ std::size_t ip_header_bytes(const Endpoint& local) {
 }
 // Room for what GRO joins, or for one packet.
 std::size_t datagram_bytes(const UdpConfig& config) {
-  return config.segmentation ? 65'536 : limits::mtu_bytes_max;
+  return config.segmentation ? limits::udp_datagram_bytes : limits::mtu_bytes_max;
 }
 std::size_t index(TrafficClass cls) {
   return static_cast<std::size_t>(cls);

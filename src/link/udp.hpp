@@ -11,17 +11,20 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "link/driver.hpp"
 
 namespace rtchan::link {
 
 struct UdpConfig {
-  Endpoint local{};                    // the link's own address; port: real-time, port + 1: best effort
-  std::string interface;               // bind to this interface by name; empty: not bound, found by `local`
-  std::uint32_t mtu_bytes = 0;         // 0: what the interface says (at most limits::mtu_bytes_max)
-  std::uint8_t dscp[2] = {46, 0};      // per TrafficClass: EF and default forwarding
-  std::uint32_t priority[2] = {6, 0};  // SO_PRIORITY per TrafficClass; a guard may ask for others
-  bool segmentation = true;            // GSO and GRO, where the kernel has them
+  Endpoint local{};                // the link's own address; port: real-time, port + 1: best effort
+  std::string interface;           // bind to this interface by name; empty: not bound, found by `local`
+  std::uint32_t mtu_bytes = 0;     // 0: what the interface says (at most limits::mtu_bytes_max)
+  std::uint8_t dscp[2] = {46, 0};  // per TrafficClass: EF and default forwarding
+  std::uint32_t priority[2] = {6,
+                               0};  // SO_PRIORITY per TrafficClass; a guard may ask for others. Above 6
+                                    // needs CAP_NET_ADMIN: the guard depends on it, so open() fails without
+  bool segmentation = true;         // GSO and GRO, where the kernel has them
   std::uint32_t receive_buffer_bytes = 4u << 20;  // per socket, as SO_RCVBUF counts (see below)
   std::uint32_t send_buffer_bytes = 1u << 20;
   std::uint32_t receive_batch[2] = {64, 16};  // datagrams taken by one receive(), per TrafficClass

@@ -19,6 +19,9 @@ namespace rtchan::link {
 
 namespace {
 
+constexpr std::uint32_t priority_for_all =
+    6;  // above, SO_PRIORITY names a class of a qdisc and needs a capability
+
 const char* name(TrafficClass cls) {
   return cls == TrafficClass::real_time ? "real-time" : "best-effort";
 }
@@ -118,6 +121,13 @@ std::expected<UdpSocket, Error> UdpSocket::open(const UdpConfig& config, Traffic
   if (!forbid_fragments(fd, v4)) return std::unexpected(system_error("setting DF on", where));
   set_buffers(fd, config, cls, shortcomings);
   set_marks(fd, v4, config, cls, shortcomings);
+  const std::uint32_t priority = config.priority[static_cast<std::size_t>(cls)];
+  if (priority > priority_for_all && get(fd, SOL_SOCKET, SO_PRIORITY) != static_cast<int>(priority)) {
+    return std::unexpected(Error{
+        .code = Errc::permission_denied,
+        .text =
+            fmt::format("{} must have priority {:#x} for its guard: needs CAP_NET_ADMIN", where, priority)});
+  }
   ask_for_reports(fd, config.segmentation, cls, shortcomings);
   if (!config.interface.empty() && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, config.interface.data(),
                                               static_cast<socklen_t>(config.interface.size())) != 0) {
@@ -170,9 +180,11 @@ std::size_t UdpSender::segments_from(std::span<const TxPacket> packets) const {
   const std::size_t size = packets[0].bytes.size();
   std::size_t total = size;
   std::size_t n = 1;
-  while (n < packets.size() && n < segments) {
+  while (n < packets.size() && n < limits::udp_segments) {
     const std::size_t next = packets[n].bytes.size();
-    if (next > size || next == 0 || total + next > batch_bytes || *packets[n].to != *packets[0].to) break;
+    if (next > size || next == 0 || total + next > limits::udp_batch_bytes ||
+        *packets[n].to != *packets[0].to)
+      break;
     total += next;
     ++n;
     if (next < size) break;  // only the last may be shorter
@@ -183,9 +195,10 @@ std::size_t UdpSender::segments_from(std::span<const TxPacket> packets) const {
 std::size_t UdpSender::prepare(std::span<const TxPacket> packets, std::size_t payload_bytes) {
   std::size_t batch = 0;
   std::size_t done = 0;
-  while (batch < batches_per_call && done < packets.size() && packets[done].bytes.size() <= payload_bytes) {
+  while (batch < limits::udp_batches_per_call && done < packets.size() &&
+         packets[done].bytes.size() <= payload_bytes) {
     const bool alone = !segmentation_ || done < single_;
-    const auto limit = std::min(packets.size(), packets_per_call) - done;
+    const auto limit = std::min(packets.size(), limits::udp_packets_per_call) - done;
     if (limit == 0) break;
     const std::size_t n = alone ? 1 : segments_from(packets.subspan(done, limit));
     fill(batch, packets.subspan(done, n), &vectors_[done]);

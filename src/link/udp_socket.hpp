@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "base/pool.hpp"
 #include "link/stamp_clock.hpp"
 #include "link/udp.hpp"
@@ -50,11 +51,6 @@ class UdpSender {
   [[nodiscard]] bool segmenting() const { return segmentation_; }
 
  private:
-  static constexpr std::size_t batches_per_call = 64;
-  static constexpr std::size_t packets_per_call = 512;  // all batches of one call together
-  static constexpr std::size_t segments = 64;           // UDP_MAX_SEGMENTS of older kernels
-  static constexpr std::size_t batch_bytes = 65'000;    // below the largest IP datagram
-
   struct Batch {
     std::size_t packets{};
     std::size_t bytes{};
@@ -73,9 +69,9 @@ class UdpSender {
   bool segmentation_;       // the kernel and the route take UDP_SEGMENT
   std::size_t single_ = 0;  // so many packets must go one by one: their batch was refused
   bool suspect_ = false;    // ... and so far none of them was refused alone
-  std::array<Batch, batches_per_call> batches_{};
-  std::array<mmsghdr, batches_per_call> messages_{};
-  std::array<iovec, packets_per_call> vectors_{};
+  std::array<Batch, limits::udp_batches_per_call> batches_{};
+  std::array<mmsghdr, limits::udp_batches_per_call> messages_{};
+  std::array<iovec, limits::udp_packets_per_call> vectors_{};
 };
 
 // Takes datagrams in and cuts those apart again that the kernel has joined (UDP_GRO).

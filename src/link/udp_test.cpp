@@ -3,9 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <memory>
@@ -301,6 +303,48 @@ TEST_P(UdpTest, TakesItsMtuFromTheInterface) {
 
 INSTANTIATE_TEST_SUITE_P(Families, UdpTest, ::testing::Values("127.0.0.1", "::1"),
                          [](const auto& family) { return family.index == 0 ? "IPv4" : "IPv6"; });
+
+TEST(UdpDriver, ReachesLinkLocalNeighboursThroughItsInterface) {
+  if (const std::string why = enter_private_network(); !why.empty()) GTEST_SKIP() << why;
+  ASSERT_TRUE(
+      run("ip link add va type veth peer name vb && ip addr add fe80::a/64 dev va nodad && "
+          "ip addr add fe80::b/64 dev vb nodad && ip link set va up && ip link set vb up"));
+  UdpConfig a;
+  a.local = *Endpoint::parse("[fe80::a]:4000");
+  a.interface = "va";
+  UdpConfig b = a;
+  b.local = *Endpoint::parse("[fe80::b]:4000");
+  b.interface = "vb";
+  auto from = UdpDriver::open(a);
+  auto to = UdpDriver::open(b);
+  ASSERT_TRUE(from) << from.error().text;
+  ASSERT_TRUE(to) << to.error().text;
+  const std::string text = "hello";
+  const TxPacket packet{&b.local, std::as_bytes(std::span(text))};
+  ASSERT_EQ((*from)->transmit(TrafficClass::real_time, {&packet, 1}), 1u);
+  pollfd ready{.fd = (*to)->fd(TrafficClass::real_time), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(poll(&ready, 1, 5'000), 1);
+  RxPacket got;
+  ASSERT_EQ((*to)->receive(TrafficClass::real_time, RawClock::now(), {&got, 1}), 1u);
+  EXPECT_EQ(got.from, a.local);
+}
+
+TEST(UdpDriver, RefusesAGuardsPriorityThatItMayNotSet) {
+  if (const std::string why = enter_private_network(); !why.empty()) GTEST_SKIP() << why;
+  ASSERT_TRUE(run("ip link set lo up"));
+  UdpConfig c;
+  c.local = *Endpoint::parse("127.0.0.1:4000");
+  c.priority[0] = 0x52740010;
+  ASSERT_TRUE(UdpDriver::open(c));
+  const auto without_capabilities = [&] {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct none[2]{};
+    if (syscall(SYS_capset, &header, none) != 0) _exit(3);
+    const auto refused = UdpDriver::open(c);
+    _exit(!refused && refused.error().code == Errc::permission_denied ? 0 : 1);
+  };
+  EXPECT_EXIT(without_capabilities(), ::testing::ExitedWithCode(0), "");
+}
 
 // A neighbour behind a smaller MTU than the interface's: batches must not vanish as a whole.
 TEST(UdpDriver, LosesOnlyWhatThePathDoesNotTake) {
