@@ -11,7 +11,7 @@ namespace rtchan::cli {
 
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;  // in the order in which the daemon says it
 
 // Code points, so that a micro sign does not shift a column.
 std::size_t width(std::string_view text) {
@@ -154,7 +154,7 @@ std::string Table::text() const {
   return text;
 }
 
-std::string render(const json& value) {
+std::string render(const nlohmann::ordered_json& value) {
   if (value.is_object()) return object_of(value);
   if (is_counters(value)) return counters_of(value);
   if (is_list_of(value, &json::is_object)) return table_of(value);

@@ -21,6 +21,6 @@ class Table {
 
 // Any JSON as indented lines: scalars as "name  value", lists of objects as tables, lists of [sentence, number] pairs
 // as counters. A name that ends in _ns, _ppm, _bytes or _bits_per_second is shown with its unit.
-[[nodiscard]] std::string render(const nlohmann::json& value);
+[[nodiscard]] std::string render(const nlohmann::ordered_json& value);
 
 }  // namespace rtchan::cli

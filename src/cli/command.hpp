@@ -1,0 +1,39 @@
+// The commands of `rtc`: each adds itself to the command line and, when chosen, runs.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "cli/common/console.hpp"
+#include <rtchan/channel.hpp>
+
+namespace rtchan::cli {
+
+// What every command understands.
+struct Common {
+  bool json = false;
+  std::string socket;  // of rtcd; empty: $RTCHAN_SOCKET or the default
+};
+
+// The command that the user has chosen; main calls it after parsing.
+struct Chosen {
+  std::function<ExitStatus()> run;
+};
+
+// A subcommand with --json and --socket; `examples` are shown below its help, one a line.
+CLI::App* add_command(CLI::App& root, Common& common, const std::string& name, const std::string& description,
+                      const std::string& examples);
+
+[[nodiscard]] std::expected<Session, Error> open_session(const Common& common, Duration spin = Duration{0});
+
+void add_send(CLI::App& root, Chosen& chosen);
+void add_recv(CLI::App& root, Chosen& chosen);
+void add_pipe(CLI::App& root, Chosen& chosen);
+void add_ping(CLI::App& root, Chosen& chosen);
+void add_perf(CLI::App& root, Chosen& chosen);
+void add_status(CLI::App& root, Chosen& chosen);
+void add_channels(CLI::App& root, Chosen& chosen);
+void add_admit(CLI::App& root, Chosen& chosen);
+
+}  // namespace rtchan::cli

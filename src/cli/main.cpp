@@ -1,0 +1,34 @@
+// rtc: one command for everything a person does with channels.
+#include "cli/command.hpp"
+#include "cli/demo/command.hpp"
+
+namespace {
+
+constexpr const char* footer =
+    "`rtc COMMAND --help` shows its options and examples.\n"
+    "Exit status: 0 done, every promise kept; 1 a promise broken, something lost, or refused; 2 the command line makes\n"
+    "no sense (demo: inconclusive); 3 rtcd cannot be reached, or the operating system refused.";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace rtchan;
+  CLI::App app{"rtc: guaranteed-QoS channels between hosts"};
+  app.footer(footer);
+  app.require_subcommand(1);
+  cli::Chosen chosen;
+  for (const auto add : {cli::add_send, cli::add_recv, cli::add_pipe, cli::add_perf, cli::add_ping, cli::add_status,
+                         cli::add_channels, cli::add_admit}) {
+    add(app, chosen);
+  }
+  demo::CommandOptions demo_options;
+  CLI::App* demo = demo::add_command(app, demo_options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(cli::ExitStatus::usage);
+  }
+  if (demo->parsed()) return demo::execute(demo_options);
+  cli::catch_interrupts();
+  return static_cast<int>(chosen.run());
+}
