@@ -33,7 +33,14 @@ struct LinkSettings {
   std::string policy = "edf";
   Duration horizon{};                      // H: how early packets leave here
   Duration propagation{};                  // pi: from the end of transmission to the neighbour's arrival stamp
+  // The signalling channel of this link, admitted like any other; the worker's link scheduler gives it the same
+  // (clips::LinkConfig). On a slow link use signal_period().
+  Duration signal_period = std::chrono::milliseconds{2};
+  Duration signal_delay = std::chrono::milliseconds{10};
 };
+
+// One signalling packet so often is at most a twentieth of the link.
+[[nodiscard]] Duration signal_period(const admission::LinkModel& model) noexcept;
 
 struct NodeLimits {
   std::uint32_t channels_per_uid = 16'384;

@@ -32,10 +32,11 @@ struct ClipClosed { std::uint32_t worker; ClipSlot slot; };    // drained or aba
 struct ClientViolated { std::uint32_t worker; ClipSlot slot; };
 struct ContractViolated { std::uint32_t worker; ClipSlot slot; };
 struct LinkVoided { std::uint32_t link; std::string why; };    // guard lost, MTU or speed changed
+struct LinkRestored { std::uint32_t link; };                   // new channels may be promised there again
 struct Timer {};                                               // the instant returned by next_wake() has come
 struct ShutDown {};                                            // close every channel, tell everybody, take nothing new
 using Event = std::variant<SessionOpened, SessionClosed, Requested, SignalReceived, ClipReady, ClipFailed, ClipClosed,
-                           ClientViolated, ContractViolated, LinkVoided, Timer, ShutDown>;
+                           ClientViolated, ContractViolated, LinkVoided, LinkRestored, Timer, ShutDown>;
 
 // --- actions ----------------------------------------------------------------------------------------------
 struct ReplyTo { SessionId session; ipc::Reply reply; };

@@ -53,6 +53,8 @@ struct ChannelStatus {     // one channel end (or a channel passing through)
   std::uint32_t session{}, channel{}, uid{};
   std::uint32_t worker{}, slot{};
   bool has_clip{};         // worker and slot mean something
+  std::uint32_t link{};    // outgoing link; the incoming one where nothing leaves
+  bool has_link{};         // it leaves by `link`
   std::string source, destination;
   Qos qos{};
   Duration cpu_delay{}, link_delay{};   // this node's share of max_delay

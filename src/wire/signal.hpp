@@ -44,7 +44,7 @@ inline constexpr std::size_t signal_message_header_bytes = 12;
 // The whole data packet around it stays within limits::signal_bytes.
 inline constexpr std::size_t signal_packet_bytes = limits::signal_bytes - header_bytes - trailer_bytes;
 inline constexpr std::size_t signal_message_bytes = signal_packet_bytes - signal_header_bytes;
-inline constexpr std::size_t signal_extension_bytes = 512;  // all extensions of one set-up, with their heads
+inline constexpr std::size_t signal_extension_bytes = limits::extensions_per_channel * (limits::extension_bytes + 6);  // all extensions of one set-up, with their heads
 inline constexpr std::size_t signal_text_bytes = 200;       // longest explanation
 inline constexpr std::size_t signal_path_ids = signal_message_bytes;  // of one refresh: at least a byte each
 
@@ -64,12 +64,6 @@ struct Hello {
 struct Ack {
   std::uint64_t number{};
   std::uint8_t attempt{};
-};
-
-struct Extension {
-  std::uint16_t tag{};
-  std::vector<std::byte> value;
-  friend bool operator==(const Extension&, const Extension&) = default;
 };
 
 // Traffic contract and delay bound, in integers (rtchan/qos.hpp).

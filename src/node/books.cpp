@@ -1,0 +1,315 @@
+#include "node/books.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "admission/stages.hpp"
+#include "base/limits.hpp"
+
+namespace rtchan::node {
+
+namespace {
+
+constexpr std::size_t crowd = 256;                                  // links with more channels are published lazily
+constexpr Duration crowd_pause = std::chrono::milliseconds{50};
+constexpr std::int64_t least_spare_ppm = 5'000;                     // of a stage, for the length of its busy periods
+constexpr HostId nowhere{0};                                        // of what is always there
+
+// What a channel's messages can bring at once, input that bunches included.
+Duration at_once(const admission::Candidate& c) {
+  return c.service + c.input_service * (c.input_jitter / std::max(c.period, Duration{1}) + 1);
+}
+
+}  // namespace
+
+Duration signal_period(const admission::LinkModel& model) noexcept {
+  const admission::Contract one{Duration{1}, 1, wire::signal_packet_bytes};
+  return std::max<Duration>(std::chrono::milliseconds{2}, 20 * admission::link_stage(model, one).service);
+}
+
+// --- slots ------------------------------------------------------------------------------------------------------
+
+std::optional<ClipSlot> SlotTable::take() {
+  if (next_ < size_) return ClipSlot{next_++};
+  if (free_.empty()) return std::nullopt;
+  const ClipSlot slot = free_.front();
+  free_.pop_front();
+  return slot;
+}
+
+// --- setting up -------------------------------------------------------------------------------------------------
+
+Books::Books(const NodeConfig& config) : config_(config) {
+  for (std::size_t w = 0; w < config.workers.size(); ++w) {
+    const WorkerSettings& worker = config.workers[w];
+    admission::PacketFormat format{1'400, 100};
+    for (const LinkSettings& link : config.links) {
+      if (link.worker == w) format = link.model.format;
+    }
+    auto settings = admission::cpu_settings(worker.costs, format);
+    auto policy = admission::make_policy(worker.policy, settings);
+    assert(policy != nullptr);
+    const auto id = ledger_.add_stage(fmt::format("cpu of worker {}", w), Resource::cpu, std::move(policy));
+    cpus_.push_back(Stage{id, settings, {}});
+    packets_.push_back(Pool{fmt::format("packet buffers of worker {}", w), worker.packet_buffers, 0});
+    slots_.emplace_back(worker.clips);
+  }
+  for (const LinkSettings& link : config.links) {
+    auto settings = admission::link_settings(config.workers[link.worker].costs, link.model);
+    settings.utilisation_limit_ppm = link.limit_ppm;
+    auto policy = admission::make_policy(link.policy, settings);
+    assert(policy != nullptr);
+    const auto id = ledger_.add_stage(fmt::format("link {}", link.name), Resource::link, std::move(policy));
+    links_.push_back(Stage{id, settings, {}});
+  }
+  link_states_.resize(links_.size());
+  memory_ = Pool{"message buffers", config.limits.memory_bytes, 0};
+
+  for (std::size_t w = 0; w < cpus_.size(); ++w) {
+    const auto& costs = config.workers[w].costs;
+    enter_permanent(cpus_[w], admission::best_effort_input(costs), costs.best_effort_period);
+  }
+  for (std::size_t l = 0; l < links_.size(); ++l) {
+    const LinkSettings& link = config.links[l];
+    const admission::Contract signals{link.signal_period, 1, wire::signal_packet_bytes};
+    enter_permanent(links_[l], admission::link_stage(link.model, signals), link.signal_delay);
+    const auto& costs = config.workers[link.worker].costs;
+    enter_permanent(cpus_[link.worker], admission::send_cpu(costs, signals, link.model.format), link.signal_delay);
+  }
+}
+
+void Books::enter_permanent(Stage& stage, const admission::Candidate& candidate, Duration delay) {
+  const PathId path{nowhere, permanent_};
+  const admission::StageRequest request{stage.id, candidate, delay};
+  const auto held = ledger_.reserve(path, {&request, 1}, {}, never);
+  if (!held) {
+    flaws_.push_back(fmt::format("{} is too small for signalling and best-effort input: {}", held.error().where,
+                                 admission::name(held.error().refusal.reason)));
+    return;
+  }
+  const Duration final = std::max(delay, held->minima.front());
+  (void)ledger_.commit(path, {&final, 1});
+  stage.work += at_once(candidate);
+  ++permanent_;
+}
+
+// --- reserving --------------------------------------------------------------------------------------------------
+
+std::vector<admission::StageRequest> Books::stage_requests(const Plan& plan, const Place& place,
+                                                           Duration enough) const {
+  std::vector<admission::StageRequest> requests;
+  if (!plan.guaranteed) return requests;
+  requests.push_back({cpus_[place.worker].id, plan.cpu, enough});
+  if (place.out) requests.push_back({links_[*place.out].id, plan.link, enough});
+  return requests;
+}
+
+std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, const Plan& plan, const Place& place) {
+  // A quick answer will do while a stage takes no more than an eighth of what is left.
+  const Duration left = plan.max_delay - plan.before.minima - plan.before.propagation;
+  const auto requests = stage_requests(plan, place, std::max(Duration{1}, left / 8));
+  Held held;
+  if (!requests.empty()) {
+    const auto reserved = ledger_.reserve(path, requests, {}, never);
+    if (!reserved) return std::unexpected(explain(path, plan, place, reserved.error()));
+    held.minima.cpu = reserved->minima[0];
+    if (place.out) held.minima.link = reserved->minima[1];
+  }
+  const Duration propagation = place.out ? config_.links[*place.out].propagation : Duration{0};
+  held.reach = reach(plan, held.minima, propagation);
+  if (auto refusal = set_aside(path, place, held.reach.sizes)) {
+    (void)ledger_.release(path);
+    return std::unexpected(*std::move(refusal));
+  }
+  Entry& entry = entries_[path];
+  if (plan.guaranteed) {
+    entry.cpu_work = at_once(plan.cpu);
+    cpus_[place.worker].work += entry.cpu_work;
+    if (place.out) {
+      entry.link_work = at_once(plan.link);
+      links_[*place.out].work += entry.link_work;
+    }
+  }
+  return held;
+}
+
+std::optional<wire::Refuse> Books::set_aside(const PathId& path, const Place& place, const Sizes& sizes) {
+  Pool& packets = packets_[place.worker];
+  wire::Refuse why{path, Errc::refused, Resource::memory, {}, {}, {}, 0, {}};
+  if (sizes.queue_bytes > memory_.size - memory_.used) {
+    why.text = fmt::format("{} bytes of message buffers wanted, {} left", sizes.queue_bytes, memory_.size - memory_.used);
+    return why;
+  }
+  if (sizes.packet_buffers > packets.size - packets.used) {
+    why.text = fmt::format("{} packet buffers wanted, {} left", sizes.packet_buffers, packets.size - packets.used);
+    return why;
+  }
+  memory_.used += sizes.queue_bytes;
+  packets.used += sizes.packet_buffers;
+  Entry entry;
+  entry.worker = place.worker;
+  entry.out = place.out;
+  entry.memory_bytes = sizes.queue_bytes;
+  entry.packet_buffers = sizes.packet_buffers;
+  entries_.insert_or_assign(path, entry);
+  return std::nullopt;
+}
+
+wire::Refuse Books::explain(const PathId& path, const Plan& plan, const Place& place,
+                            const admission::LedgerRefusal& why) const {
+  const Duration left = plan.max_delay - plan.before.minima - plan.before.propagation;
+  const auto requests = stage_requests(plan, place, Duration{1});
+  admission::StageRefusal refusal = why.refusal;
+  if (why.request < requests.size()) {
+    refusal = ledger_.explain(requests[why.request], std::max(Duration{1}, left));
+    if (refusal.resource == Resource::none) refusal.resource = why.refusal.resource;
+  }
+  wire::Refuse r{path, Errc::refused, refusal.resource, {}, {}, {}, 0, {}};
+  r.binding_time = std::clamp(refusal.binding_time, Duration{0}, admission::duration_limit);
+  if (refusal.fitting_delay > Duration{0}) {
+    const Duration sum = plan.before.minima + plan.before.propagation + refusal.fitting_delay;
+    if (sum <= limits::delay_max) r.fitting_delay = sum;
+  }
+  if (refusal.fitting_period > Duration{0}) {
+    r.fitting_rate_nano = 1'000'000'000'000'000'000U / static_cast<std::uint64_t>(refusal.fitting_period.count());
+  }
+  r.text = fmt::format("{}: {}", why.where, admission::name(why.refusal.reason));
+  return r;
+}
+
+bool Books::commit(const PathId& path, const Plan& plan, const Place& place, const Delays& delays, const Sizes& sizes) {
+  const auto found = entries_.find(path);
+  if (found == entries_.end()) return false;
+  Entry& entry = found->second;
+  if (sizes.queue_bytes > entry.memory_bytes || sizes.packet_buffers > entry.packet_buffers) return false;
+  if (plan.guaranteed) {
+    std::vector<Duration> final{delays.cpu};
+    if (place.out) final.push_back(delays.link);
+    const auto result = ledger_.commit(path, final);
+    if (result != admission::CommitResult::committed && result != admission::CommitResult::already) return false;
+    if (place.out) link_states_[*place.out].dirty = true;
+  }
+  memory_.used -= entry.memory_bytes - sizes.queue_bytes;
+  packets_[entry.worker].used -= entry.packet_buffers - sizes.packet_buffers;
+  entry.memory_bytes = sizes.queue_bytes;
+  entry.packet_buffers = sizes.packet_buffers;
+  return true;
+}
+
+// --- giving back ------------------------------------------------------------------------------------------------
+
+void Books::release(const PathId& path, Instant now) {
+  const auto found = entries_.find(path);
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
+  memory_.used -= std::exchange(entry.memory_bytes, 0);
+  packets_[entry.worker].used -= std::exchange(entry.packet_buffers, 0);
+  if (ledger_.state(path) != admission::PathState::committed) {
+    (void)ledger_.release(path);
+    give_back(entry);
+    entries_.erase(found);
+    return;
+  }
+  waiting_.push_back(path);
+  if (batch_.empty()) start_batch(now);
+}
+
+void Books::give_back(Entry& entry) {
+  cpus_[entry.worker].work -= entry.cpu_work;
+  if (!entry.out) return;
+  links_[*entry.out].work -= entry.link_work;
+  link_states_[*entry.out].dirty = true;
+}
+
+// A busy period that starts with everything at once is over when supply has caught up with demand; so within this
+// time from any instant there is one at which the stage was idle.
+Duration Books::idle_within(const Stage& stage) const {
+  const admission::Supply& supply = stage.settings.supply;
+  const Duration start = stage.settings.base_blocking + stage.work + supply.loss_burst +
+                         (supply.whole() ? Duration{0} : 2 * (supply.period - supply.quantum));
+  const auto rate_ppm = static_cast<std::int64_t>(supply.rate_q40() >> 20) * 1'000'000 >> 20;
+  const auto used_ppm = static_cast<std::int64_t>(ledger_.policy(stage.id).utilisation_ppm());
+  const std::int64_t spare = std::max(least_spare_ppm, rate_ppm - used_ppm);
+  return start / spare * 1'000'000 + Duration{1'000'000};
+}
+
+void Books::start_batch(Instant now) {
+  Duration longest{0};
+  for (const Stage& stage : cpus_) longest = std::max(longest, idle_within(stage));
+  for (const Stage& stage : links_) longest = std::max(longest, idle_within(stage));
+  batch_ = std::move(waiting_);
+  waiting_.clear();
+  for (const PathId& path : batch_) (void)ledger_.release(path);
+  batch_until_ = now + longest;
+}
+
+Instant Books::wake() const noexcept {
+  Instant wake = batch_until_;
+  for (const LinkState& link : link_states_) wake = std::min(wake, link.exact_due);
+  return wake;
+}
+
+void Books::tick(Instant now) {
+  if (now < batch_until_) return;
+  for (const Stage& stage : cpus_) ledger_.idle(stage.id);
+  for (const Stage& stage : links_) ledger_.idle(stage.id);
+  for (const PathId& path : batch_) {
+    const auto found = entries_.find(path);
+    give_back(found->second);
+    entries_.erase(found);
+  }
+  batch_.clear();
+  batch_until_ = never;
+  if (!waiting_.empty()) start_batch(now);
+}
+
+void Books::publish(Instant now, std::vector<Bound>& out) {
+  for (std::uint32_t i = 0; i < links_.size(); ++i) {
+    LinkState& link = link_states_[i];
+    const bool due = now >= link.exact_due;
+    if (!link.dirty && !due) continue;
+    link.dirty = false;
+    if (!due && ledger_.policy(links_[i].id).size() > crowd) {
+      if (!link.cautious) out.push_back(Bound{i, admission::BurstBound{}});
+      link.cautious = true;
+      if (link.exact_due == never) link.exact_due = now + crowd_pause;
+      continue;
+    }
+    out.push_back(Bound{i, ledger_.burst_bound(links_[i].id)});
+    link.cautious = false;
+    link.exact_due = never;
+  }
+}
+
+// --- looking in -------------------------------------------------------------------------------------------------
+
+std::vector<Pool> Books::pools() const {
+  std::vector<Pool> all{memory_};
+  all.insert(all.end(), packets_.begin(), packets_.end());
+  return all;
+}
+
+bool Books::reconciles() const {
+  std::uint64_t memory = 0;
+  std::vector<std::uint64_t> packets(packets_.size());
+  std::vector<Duration> cpu(cpus_.size()), link(links_.size());
+  for (const auto& [path, entry] : entries_) {
+    memory += entry.memory_bytes;
+    packets[entry.worker] += entry.packet_buffers;
+    cpu[entry.worker] += entry.cpu_work;
+    if (entry.out) link[*entry.out] += entry.link_work;
+  }
+  if (memory != memory_.used) return false;
+  for (std::size_t w = 0; w < packets.size(); ++w) {
+    if (packets[w] != packets_[w].used || cpu[w] > cpus_[w].work) return false;
+  }
+  for (std::size_t l = 0; l < link.size(); ++l) {
+    if (link[l] > links_[l].work) return false;
+  }
+  return ledger_.reconciles();
+}
+
+}  // namespace rtchan::node

@@ -1,0 +1,257 @@
+// A channel comes into being at this node: reserve, ask the agent, open the clip, tell the application. In the
+// order in which a set-up that succeeds meets them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "node/state.hpp"
+
+namespace rtchan::node {
+
+wire::Refuse Node::State::refusal(const PathId& path, Errc code, std::string text) const {
+  return wire::Refuse{path, code, Resource::none, own_address(), {}, {}, 0, std::move(text)};
+}
+
+// --- reserve ----------------------------------------------------------------------------------------------------
+
+void Node::State::reserve(const rtcop::Reserve& ask) {
+  const PathId path = ask.setup.path;
+  Channel& c = channels[path];
+  c.path = path;
+  c.signalled = true;
+  if (ask.from) {  // somebody else's: not known here before
+    c.source = ask.setup.source;
+    c.destination = ask.setup.destination;
+    c.source_uid = ask.setup.source_uid;
+    c.qos = ask.setup.qos;
+    c.in_link = ask.from->link;
+    c.role = is_own(c.destination.address) ? clips::Role::incoming : clips::Role::forward;
+    if (c.role == clips::Role::incoming) c.extensions = ask.setup.extensions;
+  }
+  auto reserved = try_reserve(c, ask);
+  if (reserved) {
+    engine_step(*std::move(reserved));
+  } else {
+    engine_step(rtcop::Denied{std::move(reserved.error())});
+  }
+}
+
+std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c, const rtcop::Reserve& ask) {
+  if (closing) return std::unexpected(refusal(c.path, Errc::daemon_gone, "this host is shutting down"));
+  if (auto why = place_channel(c, ask)) return std::unexpected(*std::move(why));
+  if (c.role == clips::Role::incoming) {
+    if (auto why = find_listener(c)) return std::unexpected(*std::move(why));
+  }
+  const auto model = [this](std::uint32_t link) { return &config.links[link].model; };
+  c.plan = std::make_unique<Plan>(make_plan(ask.setup, c.role, config.workers[c.place.worker].costs,
+                                            c.role == clips::Role::outgoing ? nullptr : model(c.in_link),
+                                            c.place.out ? model(*c.place.out) : nullptr));
+  auto held = books.reserve(c.path, *c.plan, c.place);
+  if (!held) {
+    held.error().hop = own_address();
+    return std::unexpected(std::move(held.error()));
+  }
+  c.reserved = true;
+  c.minima = held->minima;
+  if (auto why = take_memory(c, held->reach.sizes)) return std::unexpected(*std::move(why));
+  c.slot = books.slots()[c.place.worker].take();
+  if (!c.slot) {
+    return std::unexpected(refusal(c.path, Errc::exhausted, fmt::format("worker {} has no free clip", c.place.worker)));
+  }
+  clips[c.place.worker][c.slot->value] = c.path;
+  c.generation = static_cast<std::uint32_t>(random.next());
+
+  rtcop::Reserved answer{c.path, std::nullopt, ask.setup.promised};
+  wire::Promised& p = answer.promised;
+  p.minima += c.minima.cpu + c.minima.link;
+  p.stretch = std::min(p.stretch, held->reach.stretch);
+  p.last_minimum = c.minima.cpu;
+  p.last_horizon = p.last_propagation = Duration{0};
+  if (c.place.out) {
+    const LinkSettings& link = config.links[*c.place.out];
+    p.last_minimum = c.minima.link;
+    p.last_horizon = link.horizon;
+    p.last_propagation = link.propagation;
+    p.propagation += link.propagation;
+    answer.next = rtcop::Hop{*c.place.out, c.next_hop};
+  }
+  return answer;
+}
+
+// Which links and which worker.
+std::optional<wire::Refuse> Node::State::place_channel(Channel& c, const rtcop::Reserve& ask) {
+  std::optional<std::uint32_t> unpromised;
+  const auto check = [&](std::uint32_t link) {
+    if (!link_void[link].empty() && c.qos.service == ServiceClass::guaranteed) unpromised = link;
+  };
+  if (c.role == clips::Role::incoming) {
+    c.place.worker = config.links[c.in_link].worker;
+    check(c.in_link);
+  } else {
+    const auto hop = router.next_hop(c.destination.address);
+    if (!hop || hop->link >= config.links.size()) {
+      return refusal(c.path, Errc::no_route, fmt::format("no route to {}", c.destination.address.text()));
+    }
+    c.place.out = hop->link;
+    c.place.worker = config.links[hop->link].worker;
+    c.next_hop = hop->neighbour;
+    check(hop->link);
+    if (ask.from) {
+      check(c.in_link);
+      if (config.links[c.in_link].worker != c.place.worker) {
+        return refusal(c.path, Errc::no_route, "the two links of this route belong to different workers here");
+      }
+    }
+  }
+  if (!unpromised) return std::nullopt;
+  auto why = refusal(c.path, Errc::refused,
+                     fmt::format("{}: {}", config.links[*unpromised].name, link_void[*unpromised]));
+  why.resource = Resource::link;
+  return why;
+}
+
+std::optional<wire::Refuse> Node::State::find_listener(Channel& c) {
+  const auto found = ports.find(c.destination.port);
+  Session* s = found == ports.end() ? nullptr : session(found->second);
+  if (s == nullptr) {
+    return refusal(c.path, Errc::no_listener, fmt::format("nobody listens on port {}", c.destination.port));
+  }
+  if (auto over = over_quota(*s, 0)) {
+    auto why = refusal(c.path, Errc::refused, "at the receiver: " + over->text);
+    why.resource = Resource::quota;
+    return why;
+  }
+  const auto number = take_number(*s, c.path);
+  if (!number) return refusal(c.path, Errc::exhausted, "the receiving application holds all channels that it may");
+  c.session = s->id;
+  c.uid = s->uid;
+  c.id = *number;
+  c.counted = true;
+  ++users[s->uid].channels;
+  return std::nullopt;
+}
+
+// The largest that the queue may become; the rest is given back with the commit.
+std::optional<wire::Refuse> Node::State::take_memory(Channel& c, const Sizes& sizes) {
+  if (sizes.queue_bytes == 0) return std::nullopt;
+  Session& s = *session(*c.session);
+  auto over = over_quota(s, sizes.queue_bytes);
+  if (!over) {
+    c.queue_offset = s.arena.take(sizes.queue_bytes);
+    if (!c.queue_offset) over = Error{Errc::exhausted, "the session's shared memory is full", {}};
+  }
+  if (over) {
+    auto why = refusal(c.path, over->code, over->text);
+    why.resource = over->code == Errc::exhausted ? Resource::memory : Resource::quota;
+    return why;
+  }
+  c.queue_bytes = sizes.queue_bytes;
+  users[c.uid].memory_bytes += c.queue_bytes;
+  return std::nullopt;
+}
+
+// --- the agent --------------------------------------------------------------------------------------------------
+
+void Node::State::ask_agent(const PathId& path) {
+  Channel& c = *channel(path);
+  c.question = next_question++;
+  questions.emplace(c.question, path);
+  set_timer(now + config.agent_timeout, Due::agent, path);
+  reply(*c.session, ipc::Asked{c.question, c.destination.port, false, ChannelId{}, c.source, c.source_uid,
+                               from_signal(c.qos), std::move(c.extensions)});
+  c.extensions.clear();
+}
+
+// --- commit -----------------------------------------------------------------------------------------------------
+
+void Node::State::open_clip(const rtcop::OpenClip& open) {
+  Channel& c = *channel(open.path);
+  c.delays = final_delays(*c.plan, c.minima, open.terms);
+  const Sizes final = sizes(*c.plan, c.delays);
+  if (!books.commit(c.path, *c.plan, c.place, c.delays, final)) {
+    engine_step(rtcop::OpenFailed{c.path, "the reservation does not cover what was committed"});
+    return;
+  }
+  if (c.queue_offset && c.session && session(*c.session) != nullptr) {
+    Session& s = *session(*c.session);
+    s.arena.shrink(*c.queue_offset, c.queue_bytes, final.queue_bytes);
+    users[c.uid].memory_bytes -= c.queue_bytes - final.queue_bytes;
+    c.queue_bytes = final.queue_bytes;
+    c.queue = queue_place(*c.plan, final, *c.queue_offset);
+  }
+  c.linger = c.plan->guaranteed ? open.terms.total() : Duration{std::chrono::milliseconds{200}};
+  c.clip = ClipState::opening;
+  clips::ClipSpec spec = clip_spec(c, final, open.terms);
+  spec.next_label = open.next_label;
+  c.plan.reset();
+  emit(OpenClip{c.place.worker, spec, c.session.value_or(SessionId{}), c.id, c.queue});
+}
+
+clips::ClipSpec Node::State::clip_spec(const Channel& c, const Sizes& final, const wire::Terms& terms) const {
+  clips::ClipSpec spec;
+  spec.slot = *c.slot;
+  spec.generation = c.generation;
+  spec.role = c.role;
+  spec.service = c.qos.service;
+  spec.contract = {c.qos.period, c.qos.burst, c.qos.message_bytes};
+  spec.policing = c.refuse_excess ? clips::Policing::refuse : clips::Policing::shape;
+  spec.cpu_delay = c.delays.cpu;
+  spec.link_delay = c.delays.link;
+  spec.packets_per_step = config.workers[c.place.worker].costs.packets_per_step;
+  spec.packet_buffers = final.packet_buffers;
+  if (c.place.out) {
+    const LinkSettings& link = config.links[*c.place.out];
+    spec.horizon = link.horizon;
+    spec.link = link.worker_link;
+    spec.next_hop = c.next_hop;
+  }
+  if (c.role != clips::Role::outgoing) {
+    spec.upstream_rem = c.delays.previous + c.plan->before.last_horizon;
+    spec.upstream_propagation = c.plan->before.last_propagation;
+  }
+  spec.end_to_end = terms.total();
+  return spec;
+}
+
+void Node::State::clip_ready(const ClipReady& event) {
+  Channel* c = channel_at(event.worker, event.slot);
+  if (c == nullptr || c->clip != ClipState::opening) return;  // it is being closed: ClipClosed follows
+  c->clip = ClipState::ready;
+  const rtcop::Path* path = engine.find(c->path);
+  if (c->role == clips::Role::forward && path != nullptr) {  // ready for what upstream may send after its own commit
+    emit(ConnectClip{event.worker, event.slot, c->next_hop, path->next_label});
+  }
+  engine_step(rtcop::Opened{c->path, Label{c->slot->value, c->generation}});
+}
+
+void Node::State::clip_failed(const ClipFailed& event) {
+  Channel* c = channel_at(event.worker, event.slot);
+  if (c == nullptr) return;
+  if (c->clip == ClipState::opening && c->signalled) {
+    c->clip = ClipState::none;
+    engine_step(rtcop::OpenFailed{c->path, event.why});
+  } else if (c->clip == ClipState::opening || c->clip == ClipState::closing) {
+    clip_gone(*c);
+  }
+}
+
+// --- the application has its channel ------------------------------------------------------------------------------
+
+void Node::State::establish(const PathId& path) {
+  Channel& c = *channel(path);
+  c.established = true;
+  Session* application = c.session ? session(*c.session) : nullptr;
+  if (application == nullptr) return;
+  Session& s = *application;
+  if (c.role == clips::Role::outgoing) {
+    --s.pending_setups;
+    emit(ConnectClip{c.place.worker, *c.slot, c.next_hop, engine.find(path)->next_label});
+    reply(s.id, ipc::Created{c.request, c.id, c.place.worker, c.queue, c.qos.max_delay});
+  } else {
+    reply(s.id, ipc::Accepted{c.question, c.id, c.destination.port, c.place.worker, c.source, from_signal(c.qos), c.queue});
+    c.question = 0;
+  }
+}
+
+}  // namespace rtchan::node

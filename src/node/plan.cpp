@@ -1,0 +1,178 @@
+#include "node/plan.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "base/limits.hpp"
+#include "rtcop/share.hpp"
+
+namespace rtchan::node {
+
+namespace {
+
+using rtcop::Wide;
+
+// A reader that is not real-time itself sleeps so long now and then; its queue holds what arrives meanwhile.
+constexpr Duration reader_pause = std::chrono::milliseconds{100};
+constexpr std::uint64_t reader_bytes = 1 << 20;      // but no more memory than this for that purpose
+// Slack is turned into buffers up to here; a channel whose minimum delay already needs more gets more.
+constexpr std::uint64_t modest_queue_bytes = 4 << 20;
+constexpr std::uint32_t modest_packet_buffers = 256;
+// Best effort: enough to keep a link busy, no promise.
+constexpr std::uint64_t best_effort_bytes = 256 << 10;
+constexpr std::uint32_t best_effort_slots = 16;
+constexpr std::uint32_t best_effort_packets = 32;
+
+constexpr Duration no_time{0};
+
+Duration grown(Duration own, std::uint64_t stretch) {
+  const Wide more = (Wide{own.count()} * stretch + 1023) / 1024;
+  const Wide most = limits::delay_max.count();
+  return own + Duration{static_cast<std::int64_t>(std::min(more, most))};
+}
+
+std::uint32_t slots_of(const Plan& plan, const Delays& d, std::uint32_t slot_bytes) {
+  const auto& c = plan.contract;
+  if (!plan.guaranteed) {
+    const std::uint64_t fit = std::max<std::uint64_t>(2, best_effort_bytes / slot_bytes);
+    return static_cast<std::uint32_t>(
+        std::max<std::uint64_t>(c.burst + 1, std::min<std::uint64_t>(best_effort_slots, fit)));
+  }
+  std::uint64_t slots = 0;
+  if (plan.role == clips::Role::outgoing) {
+    slots = admission::source_buffers(c, d.cpu) + 1;  // one more, so that the next can be written while B wait
+  } else {
+    slots = admission::hop_buffers(c, d.previous, plan.before.last_horizon, plan.before.last_propagation, d.cpu);
+    const auto pause = static_cast<std::uint64_t>(reader_pause / c.period) + 1;
+    slots += c.burst + std::clamp<std::uint64_t>(pause, 3, std::max<std::uint64_t>(3, reader_bytes / slot_bytes));
+  }
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(slots, UINT32_MAX / 2));
+}
+
+std::uint32_t packets_of(const Plan& plan, const Delays& d) {
+  if (!plan.guaranteed) return std::max(best_effort_packets, std::min(2 * plan.packets, 2 * best_effort_packets));
+  const auto& c = plan.contract;
+  std::uint64_t messages = 0;
+  switch (plan.role) {
+    case clips::Role::outgoing: messages = admission::hop_buffers(c, d.cpu, no_time, no_time, d.link); break;
+    case clips::Role::incoming:
+    case clips::Role::forward:
+      messages = admission::hop_buffers(c, d.previous, plan.before.last_horizon, plan.before.last_propagation,
+                                        d.cpu + d.link);
+      break;
+  }
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(messages * plan.packets, UINT32_MAX / 2));
+}
+
+}  // namespace
+
+Plan make_plan(const wire::Setup& setup, clips::Role role, const admission::CostModel& costs,
+               const admission::LinkModel* in, const admission::LinkModel* out) {
+  Plan plan;
+  plan.role = role;
+  plan.guaranteed = setup.qos.service == ServiceClass::guaranteed;
+  plan.contract = {setup.qos.period, setup.qos.burst, setup.qos.message_bytes};
+  plan.before = setup.promised;
+  plan.max_delay = setup.qos.max_delay;
+  for (const auto* link : {in, out}) {
+    if (link != nullptr) plan.packets = std::max(plan.packets, link->format.packets(plan.contract.message_bytes));
+  }
+  if (!plan.guaranteed) return plan;
+  const Duration jitter = largest_previous(plan.before, plan.max_delay) + plan.before.last_horizon +
+                          plan.before.last_propagation;
+  if (role == clips::Role::outgoing) plan.cpu = admission::send_cpu(costs, plan.contract, out->format);
+  if (role == clips::Role::incoming) plan.cpu = admission::receive_cpu(costs, plan.contract, in->format, jitter);
+  if (role == clips::Role::forward) plan.cpu = admission::forward_cpu(costs, plan.contract, in->format, jitter);
+  if (out != nullptr) plan.link = admission::link_stage(*out, plan.contract);
+  return plan;
+}
+
+Sizes sizes(const Plan& plan, const Delays& delays) {
+  Sizes s;
+  s.packet_buffers = packets_of(plan, delays);
+  if (plan.role == clips::Role::forward) return s;
+  constexpr auto line = static_cast<std::uint32_t>(ipc::cache_line);
+  s.slot_bytes = (plan.contract.message_bytes + line - 1) / line * line;
+  s.slots = slots_of(plan, delays, s.slot_bytes);
+  s.queue_bytes = ipc::queue_bytes(queue_place(plan, s, 0));
+  return s;
+}
+
+ipc::QueuePlace queue_place(const Plan& plan, const Sizes& sizes, std::uint64_t offset) {
+  ipc::QueuePlace place{};
+  place.offset = offset;
+  place.slots = sizes.slots;
+  place.slot_bytes = sizes.slot_bytes;
+  place.capacity = std::bit_ceil(sizes.slots);
+  place.message_bytes = plan.contract.message_bytes;
+  return place;
+}
+
+// The slack that this request may still leave bounds every share: slack * r/minima, and `stretch` bounds it too.
+Duration largest_previous(const wire::Promised& before, Duration max_delay) {
+  if (before.minima <= no_time || before.last_minimum <= no_time) return no_time;
+  const Duration left = std::max(no_time, max_delay - before.minima - before.propagation);
+  const Wide share = Wide{left.count()} * before.last_minimum.count() / before.minima.count() + 1;
+  const Duration by_stretch = grown(before.last_minimum, before.stretch) - before.last_minimum;
+  return before.last_minimum + std::min(Duration{static_cast<std::int64_t>(share)}, by_stretch);
+}
+
+Reach reach(const Plan& plan, const Minima& minima, Duration propagation) {
+  Reach r;
+  r.delays.previous = largest_previous(plan.before, plan.max_delay);
+  const auto grow = [&](std::uint64_t stretch) {
+    r.delays.cpu = grown(minima.cpu, stretch);
+    r.delays.link = grown(minima.link, stretch);
+    r.sizes = sizes(plan, r.delays);
+  };
+  grow(0);
+  if (!plan.guaranteed) return r;
+  const std::uint64_t queue_bound = std::max(modest_queue_bytes, r.sizes.queue_bytes);
+  const std::uint32_t packet_bound = std::max(modest_packet_buffers, r.sizes.packet_buffers);
+  const Duration sum = plan.before.minima + minima.cpu + minima.link;
+  const Duration left = std::max(no_time, plan.max_delay - sum - plan.before.propagation - propagation);
+  std::uint64_t stretch = rtcop::stretch(sum, sum + left) + 1;
+  grow(stretch);
+  for (; r.sizes.queue_bytes > queue_bound || r.sizes.packet_buffers > packet_bound; grow(stretch)) {
+    stretch /= 2;
+    r.stretch = stretch;
+  }
+  return r;
+}
+
+Delays final_delays(const Plan& plan, const Minima& minima, const wire::Terms& terms) {
+  Delays d;
+  if (!plan.guaranteed) return d;
+  const wire::Promised& b = plan.before;
+  d.previous = rtcop::share(terms, b.minima - b.last_minimum, b.last_minimum);
+  d.cpu = rtcop::share(terms, b.minima, minima.cpu);
+  if (minima.link > no_time) d.link = rtcop::share(terms, b.minima + minima.cpu, minima.link);
+  return d;
+}
+
+wire::SignalQos to_signal(const Qos& qos) {
+  wire::SignalQos s;
+  s.service = qos.service;
+  s.rate_nano = static_cast<std::uint64_t>(std::llround(qos.max_rate * 1e9));
+  s.period = qos.max_rate > 0 ? Duration{static_cast<std::int64_t>(std::floor(1e9 / qos.max_rate))} : no_time;
+  s.burst = qos.max_burst;
+  s.message_bytes = qos.max_message_bytes;
+  s.max_delay = qos.service == ServiceClass::guaranteed ? qos.max_delay : no_time;
+  return s;
+}
+
+Qos from_signal(const wire::SignalQos& s) {
+  Qos qos;
+  qos.service = s.service;
+  qos.max_rate = static_cast<double>(s.rate_nano) / 1e9;
+  // The rate as it was said, if it means the period that counts.
+  const bool means = qos.max_rate > 0 && std::abs(std::floor(1e9 / qos.max_rate) - static_cast<double>(s.period.count())) <= 1;
+  if (!means) qos.max_rate = s.period > no_time ? 1e9 / static_cast<double>(s.period.count()) : 0;
+  qos.max_burst = s.burst;
+  qos.max_message_bytes = s.message_bytes;
+  qos.max_delay = s.max_delay;
+  return qos;
+}
+
+}  // namespace rtchan::node

@@ -1,0 +1,69 @@
+// From a set-up request to what this node must set aside for it: the work of each stage, and the buffers for a given
+// delay. Pure functions; who is asked for the resources is none of their business.
+#pragma once
+
+#include <cstdint>
+
+#include "admission/cost_model.hpp"
+#include "admission/stages.hpp"
+#include "base/time.hpp"
+#include "clips/spec.hpp"
+#include "ipc/layout.hpp"
+#include "wire/signal.hpp"
+
+namespace rtchan::node {
+
+// What is fixed about a channel at this node before any admission test.
+struct Plan {
+  clips::Role role = clips::Role::outgoing;
+  bool guaranteed = true;
+  admission::Contract contract{};
+  std::uint32_t packets = 1;            // per message, on the larger side of a forwarded channel
+  admission::Candidate cpu{};
+  admission::Candidate link{};          // outgoing, forward
+  wire::Promised before{};              // by the stages upstream
+  Duration max_delay{};
+};
+
+// Delays of the stages here, and of the one before.
+struct Delays {
+  Duration previous{};                  // incoming, forward: d_prev
+  Duration cpu{};
+  Duration link{};                      // outgoing, forward
+};
+
+struct Sizes {
+  std::uint32_t slots = 0;              // messages in the shared queue (not forward)
+  std::uint32_t slot_bytes = 0;
+  std::uint64_t queue_bytes = 0;        // of the whole queue in the arena
+  std::uint32_t packet_buffers = 0;
+};
+
+[[nodiscard]] Plan make_plan(const wire::Setup& setup, clips::Role role, const admission::CostModel& costs,
+                             const admission::LinkModel* in, const admission::LinkModel* out);
+[[nodiscard]] Sizes sizes(const Plan& plan, const Delays& delays);
+[[nodiscard]] ipc::QueuePlace queue_place(const Plan& plan, const Sizes& sizes, std::uint64_t offset);
+
+// Minimum delays that admission has found here.
+struct Minima {
+  Duration cpu{};
+  Duration link{};
+};
+// The largest delays that buffers are set aside for, and the stretch that goes on with the set-up. More is set aside
+// as long as the request leaves slack and the buffers stay modest.
+struct Reach {
+  Delays delays{};
+  Sizes sizes{};
+  std::uint64_t stretch = UINT64_MAX;
+};
+[[nodiscard]] Reach reach(const Plan& plan, const Minima& minima, Duration propagation);
+// The final delays under the destination's terms.
+[[nodiscard]] Delays final_delays(const Plan& plan, const Minima& minima, const wire::Terms& terms);
+// Largest delay that the stage before may be given: how much its packets may bunch at our input.
+[[nodiscard]] Duration largest_previous(const wire::Promised& before, Duration max_delay);
+
+// The contract as signalling carries it, and as the agent sees it.
+[[nodiscard]] wire::SignalQos to_signal(const Qos& qos);
+[[nodiscard]] Qos from_signal(const wire::SignalQos& qos);
+
+}  // namespace rtchan::node

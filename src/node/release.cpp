@@ -1,0 +1,217 @@
+// A channel goes: its path, its clip and its place with the application, each in its own time. What is still due is
+// delivered first where both ends part in peace; capacity comes back only after the clip is closed.
+#include <fmt/format.h>
+
+#include <cassert>
+
+#include "node/state.hpp"
+
+namespace rtchan::node {
+
+namespace {
+
+Error to_error(const rtcop::Gone& gone) {
+  Error e;
+  if (!gone.refusal) {
+    e.code = gone.reason == wire::TeardownReason::gone ? Errc::peer_closed : Errc::timed_out;
+    if (gone.reason == wire::TeardownReason::failed) e.code = Errc::exhausted;
+    e.text = fmt::format("{} (said by {})", wire::name(gone.reason), gone.hop.text());
+    return e;
+  }
+  const wire::Refuse& r = *gone.refusal;
+  e.code = r.code;
+  e.text = fmt::format("{} at {}", r.text.empty() ? "refused" : r.text, r.hop.text());
+  e.refusal.hop = r.hop.text();
+  e.refusal.resource = r.resource;
+  e.refusal.binding_time = r.binding_time;
+  e.refusal.fitting_delay = r.fitting_delay;
+  e.refusal.fitting_rate = static_cast<double>(r.fitting_rate_nano) / 1e9;
+  return e;
+}
+
+}  // namespace
+
+// --- the path ---------------------------------------------------------------------------------------------------
+
+void Node::State::gone(const rtcop::Gone& event) {
+  Channel* c = channel(event.path);
+  if (c == nullptr) return;
+  c->signalled = false;
+  switch (c->role) {
+    case clips::Role::outgoing: gone_outgoing(*c, event); break;
+    case clips::Role::incoming: gone_incoming(*c, event); break;
+    case clips::Role::forward: close_clip(*c, clips::CloseMode::drain); break;
+  }
+  forget_if_done(event.path);
+}
+
+void Node::State::gone_outgoing(Channel& c, const rtcop::Gone& event) {
+  if (!c.established) {
+    if (Session* s = c.session ? session(*c.session) : nullptr) {
+      --s->pending_setups;
+      fail(s->id, c.request, to_error(event));
+    }
+    leave_application(c);
+  } else if (!c.destroying && !c.left) {
+    c.why = fmt::format("{} ({})", wire::name(event.reason), event.hop.text());
+    bid_farewell(c, event.reason == wire::TeardownReason::closed ? ipc::Notice::Kind::peer_closed
+                                                                  : ipc::Notice::Kind::peer_gone);
+  }
+  close_clip(c, clips::CloseMode::abandon);
+}
+
+void Node::State::gone_incoming(Channel& c, const rtcop::Gone& event) {
+  if (!c.established) {
+    questions.erase(c.question);
+    if (c.agreed && c.session) reply(*c.session, ipc::Aborted{c.question});
+    leave_application(c);
+    close_clip(c, clips::CloseMode::abandon);
+    return;
+  }
+  if (c.destroying || c.left) {
+    close_clip(c, clips::CloseMode::abandon);
+    return;
+  }
+  const bool peaceful = event.reason == wire::TeardownReason::closed;
+  c.why = fmt::format("{} ({})", wire::name(event.reason), event.hop.text());
+  c.farewell = peaceful ? ipc::Notice::Kind::peer_closed : ipc::Notice::Kind::peer_gone;
+  if (c.clip == ClipState::none) {
+    bid_farewell(c, *c.farewell);
+    return;
+  }
+  if (!peaceful) {
+    close_clip(c, clips::CloseMode::drain);
+    return;
+  }
+  reply(*c.session, ipc::Asked{next_question++ | teardown_question, c.destination.port, true, c.id, c.source, c.source_uid,
+                               from_signal(c.qos), {}});
+  // The teardown may have overtaken packets; they are due within the promise.
+  c.clip = ClipState::lingering;
+  set_timer(now + c.linger, Due::linger, c.path);
+}
+
+// --- the application --------------------------------------------------------------------------------------------
+
+// The application has asked for the end of an established channel.
+void Node::State::destroy(Channel& c) {
+  const PathId path = c.path;
+  if (c.clip == ClipState::none) {
+    reply(*c.session, ipc::Done{c.destroy_request});
+    leave_application(c);
+    forget_if_done(path);
+  } else if (c.role == clips::Role::outgoing) {
+    close_clip(c, clips::CloseMode::drain);  // clip_gone() then ends the path
+  } else {
+    close_clip(c, clips::CloseMode::abandon);
+    end_path(c, wire::TeardownReason::closed);
+  }
+}
+
+void Node::State::bid_farewell(Channel& c, ipc::Notice::Kind kind) {
+  c.farewell.reset();
+  if (!c.session || c.left || c.destroying) return;
+  emit(MarkQueue{*c.session, c.queue, static_cast<std::uint32_t>(Errc::peer_closed), c.voided});
+  reply(*c.session, ipc::Notice{kind, c.id, c.why});
+}
+
+// The channel number and the queue memory come back once the worker does not use them either.
+void Node::State::leave_application(Channel& c) {
+  c.left = true;
+  if (c.clip == ClipState::none) give_number_back(c);
+}
+
+void Node::State::give_number_back(Channel& c) {
+  if (c.counted) {
+    User& user = users[c.uid];
+    --user.channels;
+    user.memory_bytes -= c.queue_bytes;
+    if (user.channels == 0 && user.memory_bytes == 0) users.erase(c.uid);
+    c.counted = false;
+  }
+  if (Session* s = c.session ? session(*c.session) : nullptr) {
+    if (c.queue_offset) s->arena.give(*c.queue_offset, c.queue_bytes);
+    s->channels.erase(c.id);
+    s->free_channels.push_back(c.id);
+    s->paths.erase(c.path);
+  }
+  c.queue_offset.reset();
+  c.queue_bytes = 0;
+  c.session.reset();
+}
+
+// --- the clip ---------------------------------------------------------------------------------------------------
+
+void Node::State::close_clip(Channel& c, clips::CloseMode mode) {
+  switch (c.clip) {
+    case ClipState::none: return;
+    case ClipState::closing:
+      if (c.closing_mode == mode || mode == clips::CloseMode::drain) return;
+      break;  // it drains: now abandon
+    case ClipState::opening:
+    case ClipState::ready:
+    case ClipState::lingering: break;
+  }
+  // What passes through is still due further on.
+  if (c.role == clips::Role::forward && c.clip == ClipState::ready && mode == clips::CloseMode::drain) {
+    c.clip = ClipState::lingering;
+    set_timer(now + c.linger, Due::linger, c.path);
+    return;
+  }
+  c.clip = ClipState::closing;
+  c.closing_mode = mode;
+  emit(CloseClip{c.place.worker, *c.slot, mode});
+}
+
+void Node::State::clip_closed(std::uint32_t worker, ClipSlot slot) {
+  Channel* c = channel_at(worker, slot);
+  if (c == nullptr || c->clip == ClipState::none) return;
+  clip_gone(*c);
+}
+
+void Node::State::clip_gone(Channel& c) {
+  const PathId path = c.path;
+  c.clip = ClipState::none;
+  release_reservation(c);
+  if (c.farewell) bid_farewell(c, *c.farewell);
+  if (c.destroying && !c.left && c.session) {
+    reply(*c.session, ipc::Done{c.destroy_request});
+    c.left = true;
+  }
+  if (c.left) give_number_back(c);
+  const bool ended_by_us = c.destroying || c.left;
+  // `c` may be gone after this.
+  end_path(c, ended_by_us ? wire::TeardownReason::closed : wire::TeardownReason::failed);
+  forget_if_done(path);
+}
+
+void Node::State::end_path(Channel& c, wire::TeardownReason reason) {
+  if (c.signalled) engine_step(rtcop::Close{c.path, reason});
+}
+
+// --- the rest ---------------------------------------------------------------------------------------------------
+
+void Node::State::release_reservation(Channel& c) {
+  if (c.slot) {
+    clips[c.place.worker][c.slot->value] = PathId{};
+    books.slots()[c.place.worker].give(*c.slot);
+    c.slot.reset();
+  }
+  if (c.reserved) books.release(c.path, now);
+  c.reserved = false;
+}
+
+void Node::State::forget_if_done(const PathId& path) {
+  const auto found = channels.find(path);
+  if (found == channels.end()) return;
+  Channel& c = found->second;
+  if (c.signalled || c.clip != ClipState::none) return;
+  if (c.role != clips::Role::forward && !c.left) {
+    release_reservation(c);
+    return;  // the application still reads what is there
+  }
+  release_reservation(c);
+  if (c.session) give_number_back(c);
+  channels.erase(found);
+}
+
+}  // namespace rtchan::node
