@@ -7,6 +7,8 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <stdexcept>
 #include <vector>
 
 #include "clips/clip.hpp"
@@ -102,7 +104,7 @@ struct HostsSettings {
   std::uint32_t frames = 8192;
   std::uint32_t best_effort_packets = 16;
   Duration best_effort_period = milliseconds{1};
-  link::Faults faults{};
+  std::optional<link::Faults> faults{};  // absent: the bare cable
   std::uint64_t seed = 1;
   std::uint32_t device_packets = 1024;
 };
@@ -139,10 +141,11 @@ class TwoHosts {
                 1472,
                 settings.device_packets,
                 16384,
-                16384}),
-        lossy_{link::Lossy(cable_.driver(0), settings.faults, settings.seed),
-               link::Lossy(cable_.driver(1), settings.faults, settings.seed + 1)},
-        tap_{Tap(lossy_[0]), Tap(lossy_[1])} {
+                1024}),
+        lossy_{link::Lossy(cable_.driver(0), settings.faults.value_or(link::Faults{}), settings.seed),
+               link::Lossy(cable_.driver(1), settings.faults.value_or(link::Faults{}), settings.seed + 1)},
+        tap_{Tap(settings.faults ? static_cast<link::Driver&>(lossy_[0]) : cable_.driver(0)),
+             Tap(settings.faults ? static_cast<link::Driver&>(lossy_[1]) : cable_.driver(1))} {
     cable_.advance(now);
     for (unsigned host : {0u, 1u}) {
       counters_[host].resize(settings.clips);
@@ -285,7 +288,10 @@ class TwoHosts {
   }
 
   [[nodiscard]] Instant next_event() const {
-    Instant next = std::min({cable_.next_event(), lossy_[0].next_event(), lossy_[1].next_event(), due_[0], due_[1]});
+    Instant next = std::min({cable_.next_event(), due_[0], due_[1]});
+    for (const link::Lossy& l : lossy_) {
+      if (l.next_event() > now) next = std::min(next, l.next_event());  // else it waits for its receiver
+    }
     for (const Job& job : jobs_) {
       if (job.left > 0) next = std::min(next, job.at);
     }
