@@ -455,8 +455,10 @@ bool DemandIndex::reconciles() const {
     return false;
   // No bound may promise more than is there; recomputed where that is affordable.
   if (size_ > 256) return true;
-  for (std::uint32_t k = 0; k < buckets; ++k) {
+  std::size_t looked_at = 0;
+  for (std::uint32_t k = 0; k < buckets && looked_at < 20'000; ++k) {
     enumerate(k);
+    looked_at += events_.size();
     std::ranges::sort(events_, {}, &Event::at);
     std::int64_t h = demand_[k];
     for (std::size_t i = 0; i < events_.size();) {

@@ -7,10 +7,14 @@ namespace rtchan::admission {
 
 const char* name(PathState state) noexcept {
   switch (state) {
-    case PathState::none: return "none";
-    case PathState::tentative: return "tentative";
-    case PathState::committed: return "committed";
-    case PathState::draining: return "draining";
+    case PathState::none:
+      return "none";
+    case PathState::tentative:
+      return "tentative";
+    case PathState::committed:
+      return "committed";
+    case PathState::draining:
+      return "draining";
   }
   return "unknown";
 }
@@ -26,18 +30,22 @@ PoolId Ledger::add_pool(std::string name, std::int64_t bytes) {
   return PoolId{static_cast<std::uint32_t>(pools_.size() - 1)};
 }
 
-LedgerRefusal Ledger::refuse_stage(const StageRequest& request, StageRefusal refusal, std::size_t index) const {
+LedgerRefusal Ledger::refuse_stage(const StageRequest& request, StageRefusal refusal,
+                                   std::size_t index) const {
   const Stage& stage = stages_[request.stage.value];
   refusal.resource = refusal.reason == Reason::blocking ? Resource::blocking : stage.kind;
   return {refusal, index, stage.name};
 }
 
-std::expected<Reservation, LedgerRefusal> Ledger::reserve(const PathId& id, std::span<const StageRequest> stages,
-                                                          std::span<const MemoryRequest> memory, Instant expires) {
+std::expected<Reservation, LedgerRefusal> Ledger::reserve(const PathId& id,
+                                                          std::span<const StageRequest> stages,
+                                                          std::span<const MemoryRequest> memory,
+                                                          Instant expires) {
   if (const auto known = paths_.find(id); known != paths_.end()) {
     Path& path = known->second;
     if (path.state == PathState::draining)  // the id's last life is not over yet
-      return std::unexpected(LedgerRefusal{{.resource = Resource::quota, .reason = Reason::invalid}, 0, "path"});
+      return std::unexpected(
+          LedgerRefusal{{.resource = Resource::quota, .reason = Reason::invalid}, 0, "path"});
     if (path.state == PathState::tentative) {
       expiries_.erase({path.expires, id});
       path.expires = expires;
@@ -47,7 +55,8 @@ std::expected<Reservation, LedgerRefusal> Ledger::reserve(const PathId& id, std:
     for (const Hold& hold : path.holds) again.minima.push_back(hold.minimum);
     return again;
   }
-  for (std::size_t i = 0; i < memory.size(); ++i) {  // one pool may be named twice: counted one after the other below
+  for (std::size_t i = 0; i < memory.size();
+       ++i) {  // one pool may be named twice: counted one after the other below
     const Pool& pool = pools_[memory[i].pool.value];
     std::int64_t wanted = 0;
     for (std::size_t j = 0; j <= i; ++j) {
@@ -55,15 +64,17 @@ std::expected<Reservation, LedgerRefusal> Ledger::reserve(const PathId& id, std:
       if (memory[j].pool == memory[i].pool && wanted <= pool.bytes) wanted += memory[j].bytes;
     }
     if (wanted > pool.bytes - pool.used)
-      return std::unexpected(LedgerRefusal{{.resource = Resource::memory,
-                                            .reason = Reason::memory,
-                                            .available_bytes = pool.bytes - pool.used},
-                                           stages.size() + i,
-                                           pool.name});
+      return std::unexpected(LedgerRefusal{
+          {.resource = Resource::memory, .reason = Reason::memory, .available_bytes = pool.bytes - pool.used},
+          stages.size() + i,
+          pool.name});
   }
 
   // Stage after stage: each test must count what this path has just taken on the stages before.
-  Path path{.state = PathState::tentative, .expires = expires, .holds = {}, .memory = {memory.begin(), memory.end()}};
+  Path path{.state = PathState::tentative,
+            .expires = expires,
+            .holds = {},
+            .memory = {memory.begin(), memory.end()}};
   Reservation reservation;
   for (std::size_t i = 0; i < stages.size(); ++i) {
     AdmissionPolicy& policy = *stages_[stages[i].stage.value].policy;
@@ -128,7 +139,8 @@ PathState Ledger::release(const PathId& id) {
         return PathState::none;
       }
       return PathState::draining;
-    case PathState::draining: return PathState::draining;
+    case PathState::draining:
+      return PathState::draining;
   }
   return PathState::none;
 }
@@ -182,20 +194,27 @@ PathState Ledger::state(const PathId& id) const noexcept {
   return found == paths_.end() ? PathState::none : found->second.state;
 }
 
-bool Ledger::draining(StageId stage) const noexcept { return !stages_[stage.value].draining.empty(); }
+bool Ledger::draining(StageId stage) const noexcept {
+  return !stages_[stage.value].draining.empty();
+}
 
-BurstBound Ledger::burst_bound(StageId stage) const { return stages_[stage.value].policy->burst_bound(); }
+BurstBound Ledger::burst_bound(StageId stage) const {
+  return stages_[stage.value].policy->burst_bound();
+}
 
-const AdmissionPolicy& Ledger::policy(StageId stage) const noexcept { return *stages_[stage.value].policy; }
+const AdmissionPolicy& Ledger::policy(StageId stage) const noexcept {
+  return *stages_[stage.value].policy;
+}
 
 StageRefusal Ledger::explain(const StageRequest& request, Duration wanted) const {
-  return refuse_stage(request, admission::explain(policy(request.stage), request.candidate, wanted), 0).refusal;
+  return refuse_stage(request, admission::explain(policy(request.stage), request.candidate, wanted), 0)
+      .refusal;
 }
 
 Ledger::StageView Ledger::view(StageId id) const {
   const Stage& s = stages_[id.value];
-  return {s.name, s.kind, s.policy->name(), s.policy->utilisation_ppm(), s.policy->size(), s.tentative,
-          s.draining.size()};
+  return {s.name,           s.kind,      s.policy->name(), s.policy->utilisation_ppm(),
+          s.policy->size(), s.tentative, s.draining.size()};
 }
 
 Ledger::PoolView Ledger::view(PoolId id) const {
@@ -220,7 +239,8 @@ bool Ledger::reconciles() const {
     if (expires != expiries_.contains({path.expires, id})) return false;
     expiring += expires;
     for (std::size_t s = 0; path.state == PathState::draining && s < stages_.size(); ++s)
-      draining[s] += std::ranges::any_of(path.holds, [s](const Hold& h) { return h.stage.value == s && h.held; });
+      draining[s] +=
+          std::ranges::any_of(path.holds, [s](const Hold& h) { return h.stage.value == s && h.held; });
   }
   if (expiring != expiries_.size()) return false;
   for (std::size_t s = 0; s < stages_.size(); ++s) {

@@ -32,7 +32,8 @@ std::optional<Contract> contract_of(const Qos& qos) noexcept {
 Duration wire_time(const LinkModel& link, std::uint32_t payload_bytes) noexcept {
   if (link.bits_per_second == 0) return Duration{0};
   const Wide bits = (Wide{payload_bytes} + link.format.packet_overhead_bytes) * 8;
-  return duration(ceil_div(bits * 1'000'000'000, static_cast<std::int64_t>(link.bits_per_second))) + link.frame_cost;
+  return duration(ceil_div(bits * 1'000'000'000, static_cast<std::int64_t>(link.bits_per_second))) +
+         link.frame_cost;
 }
 
 Candidate send_cpu(const CostModel& cost, const Contract& c, const PacketFormat& format) noexcept {
@@ -43,8 +44,8 @@ Candidate send_cpu(const CostModel& cost, const Contract& c, const PacketFormat&
   const Duration step = cost.handler_switch + cost.turn;
   Candidate task;
   task.service = cost.send.fixed + handling(cost.send, packets, c.message_bytes) + steps * step;
-  const auto bytes = std::min<std::uint64_t>(c.message_bytes,
-                                             static_cast<std::uint64_t>(in_step) * format.payload_per_packet_bytes);
+  const auto bytes = std::min<std::uint64_t>(
+      c.message_bytes, static_cast<std::uint64_t>(in_step) * format.payload_per_packet_bytes);
   task.chunk = std::min(task.service, step + cost.send.fixed + handling(cost.send, in_step, bytes));
   task.last = task.chunk;
   task.period = c.period;
@@ -73,8 +74,8 @@ Candidate receive_cpu(const CostModel& cost, const Contract& c, const PacketForm
   const Duration step = cost.handler_switch + cost.turn;
   Candidate task;
   task.service = cost.receive.fixed + handling(cost.receive, packets, c.message_bytes) + packets * step;
-  const auto bytes = std::min<std::uint64_t>(c.message_bytes,
-                                             static_cast<std::uint64_t>(in_step) * format.payload_per_packet_bytes);
+  const auto bytes = std::min<std::uint64_t>(
+      c.message_bytes, static_cast<std::uint64_t>(in_step) * format.payload_per_packet_bytes);
   task.chunk = std::min(task.service, step + cost.receive.fixed + handling(cost.receive, in_step, bytes));
   task.last = task.chunk;
   task.period = c.period;
@@ -88,7 +89,8 @@ Candidate forward_cpu(const CostModel& cost, const Contract& c, const PacketForm
                       Duration input_jitter) noexcept {
   CostModel untouched = cost;
   untouched.receive.fixed = Duration{0};
-  untouched.receive.picoseconds_per_byte = std::max(cost.receive.picoseconds_per_byte, cost.send.picoseconds_per_byte);
+  untouched.receive.picoseconds_per_byte =
+      std::max(cost.receive.picoseconds_per_byte, cost.send.picoseconds_per_byte);
   return receive_cpu(untouched, c, format, input_jitter);
 }
 
@@ -147,8 +149,9 @@ void share_slack(std::span<const Duration> minima, Duration slack, std::span<Dur
   for (const Duration r : minima) sum += r.count();
   Duration left = slack;
   for (std::size_t i = 0; i < minima.size(); ++i) {
-    const Duration share =
-        i + 1 == minima.size() ? left : duration(sum == 0 ? 0 : Wide{slack.count()} * minima[i].count() / sum);
+    const Duration share = i + 1 == minima.size()
+                               ? left
+                               : duration(sum == 0 ? 0 : Wide{slack.count()} * minima[i].count() / sum);
     delays[i] = minima[i] + share;
     left -= share;
   }

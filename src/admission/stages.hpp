@@ -4,8 +4,8 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <rtchan/qos.hpp>
+#include <span>
 
 #include "admission/cost_model.hpp"
 #include "admission/policy.hpp"

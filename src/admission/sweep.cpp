@@ -159,8 +159,13 @@ std::expected<Duration, StageRefusal> smallest_delay_edf(std::span<const Task> e
       (load == LoadVerdict::full && settings.base_blocking > settings.granularity))
     return refuse(Reason::utilisation);
 
-  const std::int64_t last = busy_period(existing, candidate, settings);
+  std::int64_t last = busy_period(existing, candidate, settings);
   if (last == infinity && load == LoadVerdict::full) return refuse(Reason::too_complex);
+  // Input events count as demand wherever they fall, deadline or not (a little more than is needed, and
+  // monotone in the delay): that the busy period ends the search is only known for deadlines.
+  const auto has_input = [](const Candidate& c) { return c.input_service > Duration{0}; };
+  if (load == LoadVerdict::below && (has_input(candidate) || std::ranges::any_of(existing, has_input)))
+    last = infinity;
   Totals totals;
   Duration longest_chunk = settings.base_blocking;
   for (const Task& task : existing) {

@@ -1,0 +1,181 @@
+// The index must say what the plain sweep says, to the nanosecond, through any history of coming and going.
+#include "admission/demand_index.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "admission/deadline_policies.hpp"
+#include "admission/sweep.hpp"
+
+namespace rtchan::admission {
+namespace {
+
+int histories_wanted() {
+  const char* text = std::getenv("RTCHAN_SETS");
+  return (text == nullptr ? 100'000 : std::atoi(text)) / 400;
+}
+
+class Draw {
+ public:
+  explicit Draw(std::uint32_t seed) : random_(seed) {}
+  std::int64_t operator()(std::int64_t low, std::int64_t high) {
+    return std::uniform_int_distribution<std::int64_t>(low, high)(random_);
+  }
+  // Evenly over orders of magnitude.
+  std::int64_t magnitude(std::int64_t low, std::int64_t high) {
+    const double x = std::uniform_real_distribution<double>(std::log(static_cast<double>(low)),
+                                                            std::log(static_cast<double>(high)))(random_);
+    return std::clamp(static_cast<std::int64_t>(std::exp(x)), low, high);
+  }
+
+ private:
+  std::mt19937 random_;
+};
+
+struct World {
+  unsigned finest_bits;
+  std::int64_t period_low, period_high;
+  std::int64_t share;  // a channel takes at most 1/share of the stage
+  std::int64_t blocking;
+  bool input;
+  Supply supply{};
+};
+
+Candidate draw_candidate(Draw& draw, const World& w) {
+  Candidate c;
+  c.period = Duration{draw.magnitude(w.period_low, w.period_high)};
+  c.service = Duration{draw(1, std::max<std::int64_t>(1, c.period.count() / draw(2, w.share)))};
+  c.chunk =
+      Duration{draw(1, std::min<std::int64_t>(c.service.count(), std::max<std::int64_t>(1, w.blocking * 2)))};
+  c.last = c.chunk;
+  if (w.input && draw(0, 2) > 0) {
+    c.input_service = Duration{draw(1, std::max<std::int64_t>(1, c.service.count() / 2))};
+    c.input_jitter = Duration{draw(0, 3 * c.period.count())};
+  }
+  return c;
+}
+
+// One history: channels come at their minimum or above, are raised, and go; every question is asked twice.
+void live(Draw& draw, const World& world) {
+  StageSettings settings;
+  settings.utilisation_limit_ppm =
+      970'000;  // where the policy rounds and the sweep does not, they may differ
+  settings.base_blocking = Duration{draw(0, 1) * draw(0, world.blocking)};
+  settings.granularity = Duration{draw(0, 1)};
+  settings.supply = world.supply;
+  EdfPolicy policy(settings, world.finest_bits);
+  std::vector<std::pair<EntryId, Task>> present;
+  for (int event = 0; event < 60; ++event) {
+    if (!present.empty() && draw(0, 4) == 0) {
+      const auto gone = present.begin() + draw(0, static_cast<std::int64_t>(present.size()) - 1);
+      policy.release(gone->first);
+      present.erase(gone);
+      continue;
+    }
+    const Candidate c = draw_candidate(draw, world);
+    std::vector<Task> existing;
+    for (const auto& [id, task] : present) existing.push_back(task);
+    const auto expected = smallest_delay_edf(existing, c, settings);
+    const auto answer = policy.test(c, Duration{0});
+    ASSERT_EQ(answer.has_value(), expected.has_value())
+        << "event " << event << " of " << present.size()
+        << " channels: " << (expected ? name(answer.error().reason) : name(expected.error().reason));
+    if (!expected) {
+      ASSERT_EQ(answer.error().reason, expected.error().reason);
+      continue;
+    }
+    ASSERT_EQ(*answer, *expected) << "event " << event << " of " << present.size() << " channels";
+    // Content with more, it may answer more, but nothing beyond what was asked for and nothing unsafe.
+    const Duration enough = *answer + Duration{draw(0, c.period.count())};
+    const auto quick = policy.test(c, enough);
+    ASSERT_TRUE(quick);
+    ASSERT_GE(*quick, *answer);
+    ASSERT_LE(*quick, enough);
+    const EntryId id = policy.reserve(c, *answer);
+    Duration delay = *answer;
+    if (draw(0, 1) == 0) policy.commit(id, delay += Duration{draw(0, 2 * c.period.count())});
+    present.emplace_back(id, with_delay(c, delay));
+    ASSERT_EQ(policy.task(id), present.back().second);
+    if (event % 16 == 0) {
+      ASSERT_TRUE(policy.reconciles());
+    }
+  }
+  ASSERT_TRUE(policy.reconciles());
+}
+
+void many_lives(std::uint32_t seed, const World& world, int divisor = 1) {
+  Draw draw(seed);
+  for (int i = 0; i < std::max(4, histories_wanted() / divisor) && !testing::Test::HasFatalFailure(); ++i)
+    live(draw, world);
+}
+
+TEST(DemandIndex, AgreesOnSmallIntegers) {
+  many_lives(1, {0, 3, 40, 6, 4, false});
+}
+TEST(DemandIndex, AgreesWithManySmallChannels) {
+  many_lives(2, {0, 20, 400, 60, 3, false});
+}
+TEST(DemandIndex, AgreesWithCoarseBuckets) {
+  many_lives(3, {4, 20, 400, 20, 6, false});
+}
+TEST(DemandIndex, AgreesOnNanoseconds) {
+  many_lives(4, {10, 100'000, 1'000'000'000, 30, 12'000, false});
+}
+TEST(DemandIndex, AgreesBeyondItsLastBucket) {
+  many_lives(5, {0, 1'000, 400'000'000, 5, 500, false}, 8);
+}
+TEST(DemandIndex, AgreesWithInput) {
+  many_lives(6, {0, 10, 300, 30, 4, true});
+}
+TEST(DemandIndex, AgreesWithInputOnNanoseconds) {
+  many_lives(7, {10, 100'000, 100'000'000, 60, 12'000, true}, 2);
+}
+TEST(DemandIndex, AgreesOnAShareOfTheSupply) {
+  many_lives(8, {0, 10, 400, 30, 3, false, {Duration{7}, Duration{10}, {}, 0}});
+  many_lives(9, {2, 10, 400, 30, 3, true, {Duration{9}, Duration{10}, Duration{5}, 50'000}}, 2);
+}
+TEST(DemandIndex, AgreesWithLossOnNanoseconds) {
+  many_lives(
+      10,
+      {10, 1'000'000, 100'000'000, 60, 12'000, true, {Duration{1}, Duration{1}, Duration{100'000}, 100'000}},
+      2);
+}
+
+// Ten thousand channels: far from any small case, and the sums are what a plain recount says.
+TEST(DemandIndex, AgreesOnALargeSet) {
+  Draw draw(11);
+  StageSettings settings;
+  settings.base_blocking = Duration{12'304};
+  settings.utilisation_limit_ppm = 1'000'000;
+  EdfPolicy policy(settings);
+  std::vector<Task> existing;
+  while (existing.size() < 3'000) {
+    Candidate c;
+    c.period = Duration{draw.magnitude(1'000'000, 200'000'000)};
+    c.service = Duration{std::max<std::int64_t>(100, c.period.count() / 3'300)};
+    c.chunk = c.last = std::min(c.service, Duration{12'304});
+    const auto minimum = policy.test(c, Duration{0});
+    ASSERT_TRUE(minimum);
+    const Duration delay = std::max(*minimum, draw(0, 9) == 0 ? c.period / 4 : c.period);
+    policy.reserve(c, delay);
+    existing.push_back(with_delay(c, delay));
+  }
+  for (int i = 0; i < 12; ++i) {
+    Candidate c;
+    c.period = Duration{draw.magnitude(1'000'000, 200'000'000)};
+    c.service = c.period / draw(20, 400);
+    c.chunk = c.last = Duration{500};
+    const auto expected = smallest_delay_edf(existing, c, settings);
+    const auto answer = policy.test(c, Duration{0});
+    ASSERT_EQ(expected.has_value(), answer.has_value());
+    if (expected) {
+      EXPECT_EQ(*expected, *answer);
+    }
+  }
+  EXPECT_TRUE(policy.reconciles());
+}
+
+}  // namespace
+}  // namespace rtchan::admission
