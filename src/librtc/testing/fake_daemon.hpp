@@ -195,7 +195,11 @@ class FakeDaemon {
     end.peer.reset();
   }
   void send(Client& client, const ipc::Reply& reply, std::span<const int> fds = {}) {
-    (void)ipc::send_packet(client.control.get(), ipc::encode(reply), fds);
+    const auto bytes = ipc::encode(reply);
+    while (ipc::send_packet(client.control.get(), bytes, fds) == ipc::Transfer::would_block) {
+      pollfd full{client.control.get(), POLLOUT, 0};  // the library always reads, so this ends
+      poll(&full, 1, 100);
+    }
   }
   void add(Client& client, std::uint32_t channel) {
     ipc::add(client.block().to_app, channel);
