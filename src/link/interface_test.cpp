@@ -24,7 +24,11 @@ TEST(Interface, IsFoundByNameNumberAndAddress) {
   ASSERT_TRUE(down);
   EXPECT_FALSE(down->up) << "no carrier: the other end is down";
   ASSERT_TRUE(run("ip link set vb up"));
-  const auto va = interface_by_name("va");
+  auto va = interface_by_name("va");
+  for (int i = 0; i < 100 && va && !va->up; ++i) {  // the kernel notices the carrier a little later
+    usleep(50'000);
+    va = interface_by_name("va");
+  }
   ASSERT_TRUE(va) << va.error().text;
   EXPECT_TRUE(va->up);
   EXPECT_FALSE(va->loopback);
