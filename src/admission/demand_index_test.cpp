@@ -14,7 +14,7 @@ namespace {
 
 int histories_wanted() {
   const char* text = std::getenv("RTCHAN_SETS");
-  return (text == nullptr ? 100'000 : std::atoi(text)) / 400;
+  return (text == nullptr ? 20'000 : std::atoi(text)) / 400;
 }
 
 class Draw {

@@ -83,8 +83,9 @@ std::expected<Reservation, LedgerRefusal> Ledger::reserve(const PathId& id,
       for (const Hold& hold : path.holds) stages_[hold.stage.value].policy->release(hold.entry);
       return std::unexpected(refuse_stage(stages[i], minimum.error(), i));
     }
-    path.holds.push_back({stages[i].stage, policy.reserve(stages[i].candidate, *minimum), *minimum, true});
-    reservation.minima.push_back(*minimum);
+    const Duration promised = std::clamp(stages[i].enough, *minimum, duration_limit);
+    path.holds.push_back({stages[i].stage, policy.reserve(stages[i].candidate, promised), promised, true});
+    reservation.minima.push_back(promised);
   }
   for (const Hold& hold : path.holds) ++stages_[hold.stage.value].tentative;
   for (const MemoryRequest& m : memory) pools_[m.pool.value].used += m.bytes;

@@ -33,7 +33,10 @@ using PoolId = Id<struct AdmissionPoolTag, std::uint32_t>;
 struct StageRequest {
   StageId stage{};
   Candidate candidate{};
-  Duration enough{};  // see AdmissionPolicy::test; 0: the minimum
+  // A local delay that the path is content with. Where the stage can promise less, it still reserves this
+  // much and names it as its minimum: a channel at its true minimum leaves no slack, so that while it is
+  // tentative nothing that brings input of its own could be admitted beside it. 0: the true minimum.
+  Duration enough{};
 };
 struct MemoryRequest {
   PoolId pool{};
@@ -67,8 +70,8 @@ class Ledger {
   PoolId add_pool(std::string name, std::int64_t bytes);
 
   // --- a path's life ---
-  // All or nothing: every stage at its minimum, every pool. Repeated for a path that holds a tentative or
-  // committed reservation, it answers the same and (if tentative) moves the expiry.
+  // All or nothing: every stage at its minimum (or `enough`, if larger), every pool. Repeated for a path that
+  // holds a tentative or committed reservation, it answers the same and (if tentative) moves the expiry.
   std::expected<Reservation, LedgerRefusal> reserve(const PathId& path, std::span<const StageRequest> stages,
                                                     std::span<const MemoryRequest> memory, Instant expires);
   // Final delays, one per stage of the reservation, each >= its minimum. `memory_bytes`: final sizes, one per
