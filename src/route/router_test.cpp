@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
+#include <unistd.h>
 
 #include "base/testing/private_network.hpp"
 
@@ -88,6 +89,10 @@ class KernelRouterTest : public ::testing::Test {
             "ip link set va up && ip link set vb up && ip link set wa up && ip link set wb up"));
     index_va_ = static_cast<int>(if_nametoindex("va"));
     index_wa_ = static_cast<int>(if_nametoindex("wa"));
+    // The kernel makes IPv6 routes when it notices the carrier, a little after "up".
+    KernelRouter router({});
+    for (int i = 0; i < 100 && !router.next_hop(ip("2001:db8:1::1")).value_or(Hop{}).local; ++i)
+      usleep(50'000);
   }
   int index_va_ = 0;
   int index_wa_ = 0;
