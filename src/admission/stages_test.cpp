@@ -78,14 +78,16 @@ TEST(Stages, TheDefaultsLeaveRoomForTheDemonstration) {
                         Wish{{milliseconds{40}, 4, 40'000}, milliseconds{100}},
                         Wish{{milliseconds{50}, 2, 30'000}, milliseconds{100}}}) {
     Duration both{};
+    std::vector<EntryId> ends;
     for (const Candidate& stage :
          {send_cpu(cost, w.contract, format), receive_cpu(cost, w.contract, format, w.delay)}) {
       const auto d = policy->test(stage);
       ASSERT_TRUE(d) << name(d.error().reason);
       both += std::max(*d, w.delay / 8);
-      policy->reserve(stage, std::max(*d, w.delay / 8));
+      ends.push_back(policy->reserve(stage, std::max(*d, w.delay / 8)));
     }
     EXPECT_LE(both, w.delay / 2);
+    for (const EntryId end : ends) policy->commit(end, w.delay / 3);  // with the link's third, all is given out
   }
   const auto wire = make_policy("edf", link_settings(cost, link));
   const auto d = wire->test(link_stage(link, {milliseconds{2}, 1, 1'000}));
