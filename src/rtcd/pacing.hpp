@@ -7,7 +7,7 @@
 //
 //   |<------------- period ------------->|
 //   |   may run and spin    |   quiet    |
-//                           no spin here; who has not slept so long in this period sleeps the rest of it
+//                           no spin here; who has not slept so long in this period does it now
 #pragma once
 
 #include <algorithm>
@@ -36,10 +36,11 @@ class Pacing {
   [[nodiscard]] Decision after_turn(Instant now, Instant due, bool worked) noexcept {
     if (worked) spin_until_ = now + settings_.spin;
     const Instant quiet_from = enter_period(now);
-    // Who has work at the end of a period and has not slept enough in it pays now; idle threads sleep anyway.
-    if (now >= quiet_from && slept_ < quiet() && (worked || due <= now)) {
-      const Instant end = std::min(period_start_ + settings_.period, now + (quiet() - slept_));
-      return {Decision::Kind::forced, end};
+    // Who has work at the end of a period and has not slept enough in it pays now (what a long turn kept from the
+    // last period, at once); idle threads sleep anyway.
+    if (owed_ > Duration{0} && (worked || due <= now)) {
+      if (owed_ > quiet()) return {Decision::Kind::forced, now + (owed_ - quiet())};
+      if (now >= quiet_from) return {Decision::Kind::forced, now + owed_};
     }
     if (due <= now) return {Decision::Kind::run, now};
     if (now < spin_until_ && now < quiet_from) return {Decision::Kind::run, now};
@@ -48,8 +49,13 @@ class Pacing {
 
   // It slept from `from` to `to`.
   void slept(Instant from, Instant to) noexcept {
+    enter_period(from);
+    const Duration length = to - from;
+    const Duration spare = std::max(Duration{0}, length - owed_);  // beyond what was owed: counts for the next period
+    owed_ = std::max(Duration{0}, owed_ - length);
+    const Instant before = period_start_;
     enter_period(to);
-    slept_ += to - std::max(from, period_start_);
+    if (period_start_ != before) owed_ = std::max(Duration{0}, owed_ - std::min(spare, to - period_start_));
   }
 
  private:
@@ -61,8 +67,9 @@ class Pacing {
     if (settings_.duty_ppm >= 1'000'000) return never;
     const Duration into = now.time_since_epoch() % settings_.period;
     if (const Instant start = now - into; start != period_start_) {
+      const bool next = start - period_start_ == settings_.period;  // after a longer absence nothing is owed
       period_start_ = start;
-      slept_ = Duration{0};
+      owed_ = quiet() + (next ? std::min(owed_, quiet()) : Duration{0});
     }
     return period_start_ + settings_.period - quiet();
   }
@@ -70,7 +77,7 @@ class Pacing {
   Settings settings_;
   Instant spin_until_ = long_ago;
   Instant period_start_ = long_ago;
-  Duration slept_{};
+  Duration owed_{};  // sleep, until this period's end
 };
 
 }  // namespace rtchan::rtcd
