@@ -163,7 +163,8 @@ class TwoHosts {
     }
   }
 
-  Channel& open(ChannelSettings given) {
+  // The two ends of a channel, with the next slot; nothing is opened.
+  std::unique_ptr<Channel> describe(const ChannelSettings& given) {
     auto channel = std::make_unique<Channel>();
     Channel& c = *channel;
     c.length = given.bytes;
@@ -191,6 +192,12 @@ class TwoHosts {
     if (given.service == ServiceClass::best_effort) {
       c.sender.cpu_delay = c.sender.link_delay = c.receiver.cpu_delay = c.receiver.end_to_end = Duration{0};
     }
+    return channel;
+  }
+
+  Channel& open(ChannelSettings given) {
+    auto channel = describe(given);
+    Channel& c = *channel;
     c.queue = std::make_unique<LocalQueue>(given.slots, given.bytes);
     c.mailbox = std::make_unique<LocalMailbox>(given.slots, given.bytes);
     domain_[1]->open(make_clip(c.receiver, nullptr, std::make_unique<LocalSink>(*c.mailbox),
