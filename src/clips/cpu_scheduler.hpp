@@ -6,6 +6,8 @@
 // best effort, in turns. A handler without budget is in no queue, or waits here for its next logical arrival.
 #pragma once
 
+#include <utility>
+
 #include "base/time.hpp"
 #include "clips/domain.hpp"
 #include "clips/edf_queue.hpp"
@@ -14,7 +16,8 @@ namespace rtchan::clips {
 
 // A handler as the scheduler sees it.
 struct CpuTask {
-  Clip* clip = nullptr;  // nullptr: the polling server of best-effort input
+  Clip* clip = nullptr;
+  bool polls = false;    // the polling server of best-effort input: no clip, and running it is not counted
   EdfPlace edf;
 };
 
@@ -35,8 +38,7 @@ class CpuScheduler {
     queue_.promote(now);
     CpuTask* task = queue_.current();
     if (task == nullptr) task = queue_.early();
-    if (task != nullptr && task != running_) ++switches;
-    if (task != nullptr) running_ = task;
+    if (task != nullptr && !task->polls && task != std::exchange(running_, task)) ++switches;
     return task;
   }
 

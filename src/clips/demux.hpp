@@ -53,7 +53,9 @@ class Demux {
 class BestEffortInput {
  public:
   BestEffortInput(Demux& demux, std::uint32_t packets, Duration period)
-      : demux_(demux), packets_(packets), period_(period) {}
+      : demux_(demux), packets_(packets), period_(period) {
+    task.polls = true;
+  }
 
   CpuTask task;
 

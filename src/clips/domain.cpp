@@ -110,8 +110,8 @@ void Domain::State::run_handlers(Instant turn_began) noexcept {
     latest = time(turn_began);
     CpuTask* task = cpu.next(latest, counters.handler_switches);
     if (task == nullptr) return;
-    bump(counters.handler_steps);
-    packets += task->clip == nullptr ? best_effort.step(cpu, latest) : step(*task->clip, latest);
+    if (!task->polls) bump(counters.handler_steps);
+    packets += task->polls ? best_effort.step(cpu, latest) : step(*task->clip, latest);
   }
 }
 
@@ -216,7 +216,7 @@ void Domain::open(std::unique_ptr<Clip> clip, Instant now) {
   const ClipSlot slot = clip->spec.slot;
   assert(slot.value < s.clips.size() && s.clips[slot.value] == nullptr && clip->spec.link < s.links.size());
   clip->counters = &s.config.counters[slot.value];
-  *clip->counters = ClipCounters{};
+  clear(*clip->counters);
   if (clip->incoming) clip->connected = true;
   s.clips[slot.value] = std::move(clip);
   s.sight(*s.clips[slot.value], now);

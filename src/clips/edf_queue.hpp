@@ -83,6 +83,8 @@ class EdfQueue {
   void enter(T& item, EdfPlace::State state) noexcept {
     const Instant k = key(item.edf.urgency, state);
     if (item.edf.state == state) {
+      // Of equal deadlines the one in service goes on (a message's packets stay together); best effort takes turns.
+      if (k != never && heap(state).key(item.edf.handle) == k) return;
       heap(state).update(item.edf.handle, k);
       return;
     }

@@ -30,6 +30,7 @@ Duration LinkScheduler::outstanding(Instant now) const noexcept {
 
 void LinkScheduler::stage(LinkFlow& flow, Frame frame, Instant now) noexcept {
   const bool first = flow.packets.empty();
+  store_[frame].wire = wire_time(store_[frame].bytes);
   flow.packets.push(store_, frame);
   if (first) requeue(flow, now);
 }
@@ -101,7 +102,7 @@ Duration LinkScheduler::allowed(const Candidate& candidate, Instant now) const n
 bool LinkScheduler::may_go(const Candidate& candidate, Instant now) const noexcept {
   const Duration before = outstanding(now);
   if (before == Duration{0}) return true;
-  return before + wire_time(store_[candidate.flow->packets.front()].bytes) <= allowed(candidate, now);
+  return before + store_[candidate.flow->packets.front()].wire <= allowed(candidate, now);
 }
 
 void LinkScheduler::choose(const Candidate& candidate, Instant now) noexcept {
@@ -111,7 +112,7 @@ void LinkScheduler::choose(const Candidate& candidate, Instant now) noexcept {
   chosen.flow = &flow;
   chosen.cls = flow.best_effort ? link::TrafficClass::best_effort : link::TrafficClass::real_time;
   stamp(chosen, now);
-  const Duration wire = wire_time(store_[chosen.frame].bytes);
+  const Duration wire = store_[chosen.frame].wire;
   uncompleted_wire_ += wire;
   [[maybe_unused]] const bool pushed = uncompleted_.push({wire, busy_until_});
   assert(pushed);
@@ -123,10 +124,9 @@ void LinkScheduler::choose(const Candidate& candidate, Instant now) noexcept {
 // The packet is on the wire, all of it, by max(clock, reported) + J_c at the latest; rem says what is left then.
 void LinkScheduler::stamp(Chosen& chosen, Instant now) noexcept {
   const Packet& packet = store_[chosen.frame];
-  const Duration wire = wire_time(packet.bytes);
   const Duration before = outstanding(now);
-  busy_until_ = std::max(now, busy_until_) + wire;
-  chosen.finish = now + before + wire + config_.refill_latency;
+  busy_until_ = std::max(now, busy_until_) + packet.wire;
+  chosen.finish = now + before + packet.wire + config_.refill_latency;
   const Duration rem = packet.deadline == never ? Duration{0}
                                                 : std::max(Duration{0}, packet.deadline - chosen.finish);
   wire::set_rem_and_seal(store_.bytes(chosen.frame).first(packet.bytes), rem);
@@ -173,7 +173,7 @@ Instant LinkScheduler::next_visit(Instant now) noexcept {
   const Instant order_changes = std::min(real_time_.next_eligible(), real_time_.next_current());
   const Candidate candidate = next();
   if (candidate.flow == nullptr) return order_changes;
-  const Duration wire = wire_time(store_[candidate.flow->packets.front()].bytes);
+  const Duration wire = store_[candidate.flow->packets.front()].wire;
   if (busy_until_ <= now) return std::min(order_changes, now + wire);  // completions are late
   const Duration drained_to = std::max(Duration{0}, (allowed(candidate, now) - wire) / 2);
   const Duration wait = std::max(Duration{0}, outstanding(now) - drained_to);

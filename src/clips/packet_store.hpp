@@ -28,6 +28,7 @@ struct Packet {
   Instant deadline{};           // of that stage; `never`: best effort
   // toward a link
   Endpoint to{};
+  Duration wire{};              // time on the wire
   Instant message_logical{};    // l(m) at the source
   std::uint32_t message_bytes{};// on the last packet of a message: its length; else 0
   // from a link
