@@ -77,7 +77,10 @@ Books::Books(const NodeConfig& config) : config_(config) {
     const admission::Contract signals{link.signal_period, 1, wire::signal_packet_bytes};
     enter_permanent(links_[l], admission::link_stage(link.model, signals), link.signal_delay);
     const auto& costs = config.workers[link.worker].costs;
-    enter_permanent(cpus_[link.worker], admission::send_cpu(costs, signals, link.model.format), link.signal_delay);
+    // On the CPU, signals in are handled at arrival like any input; what goes out has no deadline there.
+    admission::Candidate cpu = admission::send_cpu(costs, signals, link.model.format);
+    cpu.input_service = costs.input_packet;
+    enter_permanent(cpus_[link.worker], cpu, std::chrono::seconds{1});
   }
 }
 
@@ -98,19 +101,24 @@ void Books::enter_permanent(Stage& stage, const admission::Candidate& candidate,
 
 // --- reserving --------------------------------------------------------------------------------------------------
 
-std::vector<admission::StageRequest> Books::stage_requests(const Plan& plan, const Place& place,
-                                                           Duration enough) const {
+// Unless the request is tight, a stage takes an eighth of what is left even where less would do: at its exact minimum a
+// tentative entry leaves no slack, and everybody else who sets up at that moment would be refused.
+std::vector<admission::StageRequest> Books::stage_requests(const Plan& plan, const Place& place) const {
   std::vector<admission::StageRequest> requests;
   if (!plan.guaranteed) return requests;
-  requests.push_back({cpus_[place.worker].id, plan.cpu, enough});
-  if (place.out) requests.push_back({links_[*place.out].id, plan.link, enough});
+  Duration left = std::max(Duration{0}, plan.max_delay - plan.before.minima - plan.before.propagation);
+  const auto ask = [&](admission::StageId stage, const admission::Candidate& candidate) {
+    const Duration room = plan.tight ? Duration{0} : left / 8;
+    requests.push_back({stage, candidate, room});
+    left -= room;
+  };
+  ask(cpus_[place.worker].id, plan.cpu);
+  if (place.out) ask(links_[*place.out].id, plan.link);
   return requests;
 }
 
 std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, const Plan& plan, const Place& place) {
-  // A quick answer will do while a stage takes no more than an eighth of what is left.
-  const Duration left = plan.max_delay - plan.before.minima - plan.before.propagation;
-  const auto requests = stage_requests(plan, place, std::max(Duration{1}, left / 8));
+  const auto requests = stage_requests(plan, place);
   Held held;
   if (!requests.empty()) {
     const auto reserved = ledger_.reserve(path, requests, {}, never);
@@ -138,7 +146,7 @@ std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, cons
 
 std::optional<wire::Refuse> Books::set_aside(const PathId& path, const Place& place, const Sizes& sizes) {
   Pool& packets = packets_[place.worker];
-  wire::Refuse why{path, Errc::refused, Resource::memory, {}, {}, {}, 0, {}};
+  wire::Refuse why{path, Errc::refused, Resource::memory, {}, {}, {}, 0, {}, false};
   if (sizes.queue_bytes > memory_.size - memory_.used) {
     why.text = fmt::format("{} bytes of message buffers wanted, {} left", sizes.queue_bytes, memory_.size - memory_.used);
     return why;
@@ -161,13 +169,16 @@ std::optional<wire::Refuse> Books::set_aside(const PathId& path, const Place& pl
 wire::Refuse Books::explain(const PathId& path, const Plan& plan, const Place& place,
                             const admission::LedgerRefusal& why) const {
   const Duration left = plan.max_delay - plan.before.minima - plan.before.propagation;
-  const auto requests = stage_requests(plan, place, Duration{1});
+  const auto requests = stage_requests(plan, place);
   admission::StageRefusal refusal = why.refusal;
+  bool again = false;
   if (why.request < requests.size()) {
+    const auto view = ledger_.view(requests[why.request].stage);
+    again = view.tentative > 0 || view.draining > 0;
     refusal = ledger_.explain(requests[why.request], std::max(Duration{1}, left));
     if (refusal.resource == Resource::none) refusal.resource = why.refusal.resource;
   }
-  wire::Refuse r{path, Errc::refused, refusal.resource, {}, {}, {}, 0, {}};
+  wire::Refuse r{path, Errc::refused, refusal.resource, {}, {}, {}, 0, {}, false};
   r.binding_time = std::clamp(refusal.binding_time, Duration{0}, admission::duration_limit);
   if (refusal.fitting_delay > Duration{0}) {
     const Duration sum = plan.before.minima + plan.before.propagation + refusal.fitting_delay;
@@ -176,6 +187,7 @@ wire::Refuse Books::explain(const PathId& path, const Plan& plan, const Place& p
   if (refusal.fitting_period > Duration{0}) {
     r.fitting_rate_nano = 1'000'000'000'000'000'000U / static_cast<std::uint64_t>(refusal.fitting_period.count());
   }
+  r.again = again;
   r.text = fmt::format("{}: {}", why.where, admission::name(why.refusal.reason));
   return r;
 }

@@ -106,8 +106,7 @@ class Books {
     Instant exact_due = never;
   };
   void enter_permanent(Stage& stage, const admission::Candidate& candidate, Duration delay);
-  [[nodiscard]] std::vector<admission::StageRequest> stage_requests(const Plan& plan, const Place& place,
-                                                                    Duration enough) const;
+  [[nodiscard]] std::vector<admission::StageRequest> stage_requests(const Plan& plan, const Place& place) const;
   [[nodiscard]] std::optional<wire::Refuse> set_aside(const PathId& path, const Place& place, const Sizes& sizes);
   void give_back(Entry& entry);
   [[nodiscard]] wire::Refuse explain(const PathId& path, const Plan& plan, const Place& place,

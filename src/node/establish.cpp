@@ -10,7 +10,30 @@
 namespace rtchan::node {
 
 wire::Refuse Node::State::refusal(const PathId& path, Errc code, std::string text) const {
-  return wire::Refuse{path, code, Resource::none, own_address(), {}, {}, 0, std::move(text)};
+  return wire::Refuse{path, code, Resource::none, own_address(), {}, {}, 0, std::move(text), false};
+}
+
+// --- ask --------------------------------------------------------------------------------------------------------
+
+// The source asks, for the first time or again: each attempt is a path of its own, so that nothing late of one can
+// be taken for the other.
+void Node::State::open_path(const PathId& last) {
+  auto moved = channels.extract(last);
+  Channel& c = moved.mapped();
+  if (c.attempts++ > 0) {
+    c.path = moved.key() = PathId{config.host, next_sequence++};
+    if (Session* s = session(*c.session)) {
+      s->paths.erase(last);
+      s->paths.insert(c.path);
+      s->channels.insert_or_assign(c.id, c.path);
+    }
+  }
+  c.signalled = true;
+  wire::Setup setup = *c.setup;
+  setup.path = c.path;
+  setup.patience_ms = static_cast<std::uint32_t>(std::max<Duration>(Duration{0}, c.give_up - now) / std::chrono::milliseconds{1});
+  channels.insert(std::move(moved));
+  engine_step(rtcop::Open{std::move(setup)});
 }
 
 // --- reserve ----------------------------------------------------------------------------------------------------
@@ -241,6 +264,7 @@ void Node::State::clip_failed(const ClipFailed& event) {
 void Node::State::establish(const PathId& path) {
   Channel& c = *channel(path);
   c.established = true;
+  c.setup.reset();
   Session* application = c.session ? session(*c.session) : nullptr;
   if (application == nullptr) return;
   Session& s = *application;

@@ -190,6 +190,9 @@ void Node::State::run_timers() {
         if (c->question == 0 || questions.erase(c->question) == 0) break;
         engine_step(rtcop::Rejected{refusal(path, Errc::timed_out, "the receiving application did not answer")});
         break;
+      case Due::retry:
+        if (!c->signalled && c->setup != nullptr && !c->left) open_path(path);
+        break;
       case Due::linger:
         if (c->clip == ClipState::lingering) close_clip(*c, clips::CloseMode::drain);
         break;

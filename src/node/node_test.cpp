@@ -62,5 +62,391 @@ TEST(Channel, refused_where_nobody_listens) {
   EXPECT_EQ(world.leftovers(), "");
 }
 
+TEST(Channel, refused_at_the_sender_says_what_would_fit_and_that_fits) {
+  World world{2};
+  App& receiver = world.listen(1, 80);
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, guaranteed(1000, 200'000, ms(20)));  // 1.7 Gbit/s on a link of 1
+  world.run(ms(10));
+  ASSERT_EQ(sender.failed.size(), 1U);
+  const Error error = sender.failed[0].error;
+  EXPECT_EQ(error.code, Errc::refused);
+  EXPECT_EQ(error.refusal.hop, "10.0.0.1");
+  EXPECT_NE(error.refusal.resource, Resource::none);
+  EXPECT_GT(error.refusal.fitting_rate, 0);
+  EXPECT_TRUE(receiver.asked.empty());
+  Qos fitting = guaranteed(error.refusal.fitting_rate, 200'000, ms(20));
+  // The hint is of one stage; another may want less. Follow hints until one is taken: a few steps at most.
+  for (int step = 0; step < 4 && sender.created.empty(); ++step) {
+    world.create(sender, 1, 80, fitting);
+    world.run(ms(10));
+    if (sender.failed.size() > 1U && sender.failed.back().error.refusal.fitting_rate > 0) {
+      fitting.max_rate = sender.failed.back().error.refusal.fitting_rate;
+    }
+  }
+  EXPECT_EQ(sender.created.size(), 1U) << (sender.failed.empty() ? "" : sender.failed.back().error.text);
+}
+
+TEST(Channel, refused_at_the_receiver_frees_the_sender_and_names_the_hop) {
+  World world{2, 1, [](NodeConfig& config) {
+    if (config.name == "host1") config.workers[0].costs.receive.picoseconds_per_byte = 400'000;  // a very slow host
+  }};
+  world.listen(1, 80);
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, guaranteed(1000, 10'000, ms(20)));
+  world.run(ms(10));
+  ASSERT_EQ(sender.failed.size(), 1U);
+  const Error error = sender.failed[0].error;
+  EXPECT_EQ(error.code, Errc::refused);
+  EXPECT_EQ(error.refusal.hop, "10.0.0.2");
+  EXPECT_EQ(error.refusal.resource, Resource::cpu);
+  EXPECT_GT(error.refusal.fitting_rate, 0);
+  EXPECT_LT(error.refusal.fitting_rate, 1000);
+  world.run(settle);
+  EXPECT_EQ(world.leftovers(), "");
+}
+
+TEST(Channel, delay_that_is_too_short_is_answered_by_one_that_is_not) {
+  World world{2};
+  world.listen(1, 80);
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, guaranteed(500, 1'000, us(300)));
+  world.run(ms(10));
+  ASSERT_EQ(sender.failed.size(), 1U);
+  const Error error = sender.failed[0].error;
+  EXPECT_EQ(error.refusal.resource, Resource::delay);
+  ASSERT_GT(error.refusal.fitting_delay, us(300));
+  world.create(sender, 1, 80, guaranteed(500, 1'000, error.refusal.fitting_delay));
+  world.run(ms(10));
+  EXPECT_EQ(sender.created.size(), 1U);
+}
+
+TEST(Channel, agent_says_no) {
+  World world{2};
+  App& receiver = world.listen(1, 80);
+  receiver.agent = [](const ipc::Asked&) { return std::optional{false}; };
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, control);
+  world.run(ms(10));
+  ASSERT_EQ(sender.failed.size(), 1U);
+  EXPECT_EQ(sender.failed[0].error.code, Errc::rejected_by_agent);
+  world.run(settle);
+  EXPECT_EQ(world.leftovers(), "");
+}
+
+TEST(Channel, agent_that_answers_too_late_is_told_so) {
+  World world{2};
+  App& receiver = world.listen(1, 80);
+  receiver.agent = [](const ipc::Asked&) { return std::optional<bool>{}; };
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, control, seconds{30});
+  world.run(ms(5'100));
+  ASSERT_EQ(sender.failed.size(), 1U);
+  EXPECT_EQ(sender.failed[0].error.code, Errc::timed_out);
+  world.ask(receiver, ipc::Decision{receiver.asked[0].question, true});
+  ASSERT_EQ(receiver.aborted.size(), 1U);
+  EXPECT_EQ(receiver.aborted[0].question, receiver.asked[0].question);
+  world.run(settle);
+  EXPECT_EQ(world.leftovers(), "");
+}
+
+TEST(Channel, commit_that_fails_after_the_yes_is_heard_as_aborted) {
+  for (const std::size_t failing : {0U, 1U}) {
+    World world{2};
+    world.opens = [failing](std::size_t host, const clips::ClipSpec&) { return host != failing; };
+    App& receiver = world.listen(1, 80);
+    App& sender = world.start(0);
+    world.create(sender, 1, 80, control);
+    world.run(ms(100));
+    ASSERT_EQ(sender.failed.size(), 1U) << failing;
+    EXPECT_EQ(sender.failed[0].error.code, Errc::exhausted);
+    ASSERT_EQ(receiver.aborted.size(), 1U) << failing;
+    EXPECT_TRUE(receiver.accepted.empty());
+    world.run(settle);
+    EXPECT_EQ(world.leftovers(), "") << failing;
+  }
+}
+
+TEST(Channel, sender_destroys_after_its_messages_have_left_and_the_receiver_drains) {
+  World world{2};
+  App& receiver = world.listen(1, 80);
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, control);
+  world.run(ms(10));
+  world.close_time = ms(3);
+  world.destroy(sender, sender.created[0].channel);
+  world.run(ms(2));
+  EXPECT_TRUE(sender.done.empty());  // still draining; the path is still there
+  EXPECT_EQ(world.node(1).status().paths, 1U);
+  world.run(ms(2));
+  EXPECT_EQ(sender.done.size(), 1U);
+  ASSERT_EQ(receiver.asked.size(), 2U);
+  EXPECT_TRUE(receiver.asked[1].teardown);
+  EXPECT_TRUE(receiver.notices.empty());
+  EXPECT_FALSE(world.clips(1).begin()->second.closing);  // the last packets may be under way for 5 ms
+  world.run(ms(15));
+  ASSERT_EQ(receiver.notices.size(), 1U);
+  EXPECT_EQ(receiver.notices[0].kind, ipc::Notice::Kind::peer_closed);
+  EXPECT_EQ(receiver.marks[receiver.accepted[0].queue.offset], static_cast<std::uint32_t>(Errc::peer_closed));
+  EXPECT_GT(world.node(1).status().pools[0].used + world.node(1).channels()[0].memory_bytes, 0U);  // still to be read
+  world.destroy(receiver, receiver.accepted[0].channel);
+  world.run(settle);
+  EXPECT_EQ(receiver.done.size(), 1U);
+  EXPECT_EQ(world.leftovers(), "");
+  EXPECT_TRUE(world.violations.empty());
+}
+
+TEST(Channel, receiver_destroys_and_the_sender_is_told) {
+  World world{2};
+  App& receiver = world.listen(1, 80);
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, control);
+  world.run(ms(10));
+  world.destroy(receiver, receiver.accepted[0].channel);
+  world.run(ms(10));
+  EXPECT_EQ(receiver.done.size(), 1U);
+  ASSERT_EQ(sender.notices.size(), 1U);
+  EXPECT_EQ(sender.notices[0].kind, ipc::Notice::Kind::peer_closed);
+  world.destroy(sender, sender.created[0].channel);
+  world.run(settle);
+  EXPECT_EQ(sender.done.size(), 1U);
+  EXPECT_EQ(world.leftovers(), "");
+}
+
+TEST(Channel, both_destroy_at_once) {
+  World world{2};
+  App& receiver = world.listen(1, 80);
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, control);
+  world.run(ms(10));
+  world.destroy(receiver, receiver.accepted[0].channel);
+  world.destroy(sender, sender.created[0].channel);
+  world.run(settle);
+  EXPECT_EQ(sender.done.size(), 1U);
+  EXPECT_EQ(receiver.done.size(), 1U);
+  EXPECT_EQ(world.leftovers(), "");
+}
+
+TEST(Channel, application_dies_at_every_moment_of_its_life) {
+  for (int moment = 0; moment < 2'500; moment += 20) {
+    for (const bool sending : {true, false}) {
+      World world{2, 3};
+      App& receiver = world.listen(1, 80);
+      App& sender = world.start(0);
+      world.create(sender, 1, 80, control);
+      world.later(ms(1), [&] {
+        if (!sender.created.empty()) world.destroy(sender, sender.created[0].channel);
+      });
+      world.run(us(moment));
+      world.kill(sending ? sender : receiver);
+      world.run(ms(100));  // at once: no lease has to run out
+      EXPECT_EQ(world.node(0).status().paths + world.node(1).status().paths, 0U) << moment << sending;
+      EXPECT_TRUE(world.clips(0).empty() && world.clips(1).empty()) << moment << sending;
+      world.kill(sending ? receiver : sender);
+      world.run(settle);
+      EXPECT_EQ(world.leftovers(), "") << moment << sending;
+    }
+  }
+}
+
+TEST(Channel, daemon_restarts_at_every_moment_and_nothing_is_left_behind) {
+  for (int moment = 0; moment < 1'500; moment += 50) {
+    for (const std::size_t host : {0U, 1U}) {
+      World world{2, 9};
+      world.watch_labels = false;
+      App& receiver = world.listen(1, 80);
+      App& sender = world.start(0);
+      world.create(sender, 1, 80, control, seconds{2});
+      world.run(us(moment));
+      world.boot(host);
+      world.run(rtcop::Timing{}.lease + seconds{3});
+      for (App* app : {&sender, &receiver}) {
+        const bool had_one = !app->created.empty() || !app->accepted.empty();
+        EXPECT_TRUE(!had_one || !app->alive || app->notices.size() == 1U) << moment;
+        world.kill(*app);
+      }
+      world.run(settle);
+      EXPECT_EQ(world.leftovers(), "") << moment << host;
+    }
+  }
+}
+
+TEST(Channel, best_effort_takes_the_same_way_without_a_promise) {
+  World world{2};
+  App& receiver = world.listen(1, 80);
+  App& sender = world.start(0);
+  Qos qos;
+  qos.service = ServiceClass::best_effort;
+  qos.max_message_bytes = 1'000;
+  const auto before = world.node(0).status().stages;
+  world.create(sender, 1, 80, qos);
+  world.run(ms(10));
+  ASSERT_EQ(sender.created.size(), 1U);
+  ASSERT_EQ(receiver.accepted.size(), 1U);
+  EXPECT_EQ(receiver.accepted[0].qos, qos);
+  const auto after = world.node(0).status().stages;
+  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_EQ(before[i].utilisation_ppm, after[i].utilisation_ppm);
+  world.destroy(sender, sender.created[0].channel);
+  world.kill(receiver);
+  world.run(settle);
+  EXPECT_EQ(world.leftovers(), "");
+}
+
+TEST(Channel, to_this_very_host_is_refused_in_words) {
+  World world{2};
+  App& app = world.listen(0, 80);
+  world.create(app, 0, 80, control);
+  ASSERT_EQ(app.failed.size(), 1U);
+  EXPECT_EQ(app.failed[0].error.code, Errc::no_route);
+  EXPECT_THAT(app.failed[0].error.text, ::testing::HasSubstr("is this host"));
+}
+
+TEST(Channel, over_three_hops_shares_its_delay_among_seven_stages) {
+  World world{4};
+  App& receiver = world.listen(3, 80);
+  App& sender = world.start(0);
+  world.create(sender, 3, 80, guaranteed(500, 1'000, ms(10)));
+  world.run(ms(50));
+  ASSERT_EQ(sender.created.size(), 1U) << (sender.failed.empty() ? "" : sender.failed[0].error.text);
+  ASSERT_EQ(receiver.accepted.size(), 1U);
+  Duration sum = 3 * us(200);
+  Duration rem{};
+  for (std::size_t host = 0; host < 4; ++host) {
+    const auto& spec = world.clips(host).begin()->second.spec;
+    sum += spec.cpu_delay + spec.link_delay;
+    EXPECT_EQ(spec.upstream_rem, rem);  // each knows exactly what its neighbour was given
+    rem = spec.link_delay + spec.horizon;
+  }
+  EXPECT_EQ(sum, ms(10));
+  EXPECT_TRUE(world.violations.empty());
+  world.destroy(sender, sender.created[0].channel);
+  world.kill(receiver);
+  world.run(settle);
+  EXPECT_EQ(world.leftovers(), "");
+}
+
+TEST(Channel, over_a_link_whose_guard_is_lost_becomes_void_and_no_other_is_promised) {
+  World world{2};
+  world.listen(1, 80);
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, control);
+  world.run(ms(10));
+  world.give(0, LinkVoided{0, "the guard was removed"});
+  ASSERT_EQ(sender.notices.size(), 1U);
+  EXPECT_EQ(sender.notices[0].kind, ipc::Notice::Kind::voided);
+  EXPECT_TRUE(world.node(0).channels()[0].voided);
+  world.create(sender, 1, 80, control);
+  world.run(ms(10));
+  ASSERT_EQ(sender.failed.size(), 1U);
+  EXPECT_EQ(sender.failed[0].error.refusal.resource, Resource::link);
+  world.give(0, LinkRestored{0});
+  world.create(sender, 1, 80, control);
+  world.run(ms(10));
+  EXPECT_EQ(sender.created.size(), 2U);
+}
+
+TEST(Channel, that_breaks_its_contract_or_the_rules_is_told_or_evicted) {
+  World world{2};
+  world.listen(1, 80);
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, control);
+  world.run(ms(10));
+  const ClipSlot slot{world.clips(0).begin()->first};
+  world.give(0, ContractViolated{0, slot});
+  ASSERT_EQ(sender.notices.size(), 1U);
+  EXPECT_EQ(sender.notices[0].kind, ipc::Notice::Kind::contract_violated);
+  std::vector<Action> out;
+  world.node(0).step(world.now, ClientViolated{0, slot}, out);
+  EXPECT_TRUE(std::ranges::any_of(out, [](const Action& a) { return std::holds_alternative<EvictSession>(a); }));
+}
+
+TEST(Ports, are_given_out_once) {
+  World world{2};
+  App& a = world.listen(0, 80, 1);
+  App& b = world.start(0, 2);
+  world.ask(b, ipc::RegisterPort{7, 80});
+  ASSERT_EQ(b.failed.size(), 1U);
+  EXPECT_EQ(b.failed[0].error.code, Errc::port_in_use);
+  world.ask(b, ipc::UnregisterPort{8, 80});
+  EXPECT_EQ(b.failed.size(), 2U);  // not its own
+  world.ask(b, ipc::RegisterPort{9, 0});
+  world.ask(b, ipc::RegisterPort{10, 0});
+  ASSERT_EQ(b.registered.size(), 2U);
+  EXPECT_NE(b.registered[0].port, b.registered[1].port);
+  world.kill(a);
+  world.ask(b, ipc::RegisterPort{11, 80});
+  EXPECT_EQ(b.registered.size(), 3U);
+}
+
+TEST(Quota, one_user_asks_for_a_million_channels_and_gets_its_share) {
+  World world{2, 1, [](NodeConfig& config) { config.limits.channels_per_uid = 100; }};
+  App& receiver = world.listen(1, 80, 7);
+  App& greedy = world.start(0, 1);
+  App& modest = world.start(0, 2);
+  for (int i = 0; i < 1'000'000; ++i) {
+    world.create(greedy, 1, 80, guaranteed(1, 100, ms(500)));
+    if (i % 1000 == 0) world.run(ms(1));
+    if (greedy.failed.size() > 100) greedy.failed.resize(1);
+  }
+  world.run(seconds{1});
+  EXPECT_EQ(greedy.created.size(), 100U);
+  EXPECT_EQ(greedy.failed[0].error.code, Errc::permission_denied);
+  EXPECT_EQ(greedy.failed[0].error.refusal.resource, Resource::quota);
+  world.create(modest, 1, 80, guaranteed(1, 100, ms(500)));
+  world.run(seconds{1});
+  EXPECT_EQ(modest.created.size(), 0U);  // the receiving user is at its quota as well
+  ASSERT_EQ(modest.failed.size(), 1U);
+  EXPECT_EQ(modest.failed[0].error.refusal.hop, "10.0.0.2");
+  world.kill(greedy);
+  world.kill(receiver);
+  App& other = world.listen(1, 80, 8);
+  world.run(settle);
+  world.create(modest, 1, 80, guaranteed(1, 100, ms(500)));
+  world.run(ms(20));
+  EXPECT_EQ(modest.created.size(), 1U);
+  EXPECT_EQ(other.accepted.size(), 1U);
+}
+
+TEST(Quota, memory_of_one_user_is_bounded) {
+  World world{2, 1, [](NodeConfig& config) { config.limits.memory_per_uid_bytes = 1 << 20; }};
+  world.listen(1, 80, 7);
+  App& sender = world.start(0, 1);
+  world.create(sender, 1, 80, guaranteed(1, 4 << 20, seconds{2}));
+  world.run(seconds{1});
+  ASSERT_EQ(sender.failed.size(), 1U);
+  EXPECT_EQ(sender.failed[0].error.code, Errc::permission_denied);
+  world.run(settle);
+  EXPECT_EQ(world.leftovers(), "");
+}
+
+TEST(ShutDown, tells_everybody_and_becomes_quiet) {
+  World world{2};
+  App& receiver = world.listen(1, 80);
+  App& sender = world.start(0);
+  for (int i = 0; i < 20; ++i) world.create(sender, 1, 80, guaranteed(10, 1'000, ms(50)));
+  world.run(ms(50));
+  ASSERT_EQ(sender.created.size(), 20U);
+  world.give(0, ShutDown{});
+  EXPECT_FALSE(world.node(0).quiet());
+  world.run(ms(200));
+  EXPECT_TRUE(world.node(0).quiet());
+  EXPECT_EQ(receiver.notices.size(), 20U);
+  world.create(sender, 1, 80, control);
+  EXPECT_EQ(sender.failed.size(), 1U);
+}
+
+TEST(Status, is_json_with_every_stage) {
+  World world{2};
+  world.listen(1, 80);
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, control);
+  world.run(ms(10));
+  const std::string status = to_json(world.node(0).status());
+  for (const char* part : {"cpu of worker 0", "link up", "message buffers", "10.0.0.2:7000", "\"paths\":1"}) {
+    EXPECT_THAT(status, ::testing::HasSubstr(part));
+  }
+  EXPECT_THAT(to_json(world.node(0).channels()), ::testing::HasSubstr("\"state\":\"open\""));
+}
+
 }  // namespace
 }  // namespace rtchan::node

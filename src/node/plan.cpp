@@ -72,6 +72,7 @@ Plan make_plan(const wire::Setup& setup, clips::Role role, const admission::Cost
   Plan plan;
   plan.role = role;
   plan.guaranteed = setup.qos.service == ServiceClass::guaranteed;
+  plan.tight = setup.tight;
   plan.contract = {setup.qos.period, setup.qos.burst, setup.qos.message_bytes};
   plan.before = setup.promised;
   plan.max_delay = setup.qos.max_delay;

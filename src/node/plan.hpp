@@ -17,6 +17,7 @@ namespace rtchan::node {
 struct Plan {
   clips::Role role = clips::Role::outgoing;
   bool guaranteed = true;
+  bool tight = false;                   // exact minima, however much is left
   admission::Contract contract{};
   std::uint32_t packets = 1;            // per message, on the larger side of a forwarded channel
   admission::Candidate cpu{};

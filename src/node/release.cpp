@@ -45,8 +45,31 @@ void Node::State::gone(const rtcop::Gone& event) {
   forget_if_done(event.path);
 }
 
+// Refused, but perhaps not for good: with exact minima where the first try took more room than it had to, or a
+// moment later where others were being set up or torn down. Randomly, since two who refused each other would meet again.
+bool Node::State::try_again(Channel& c, const rtcop::Gone& event) {
+  constexpr std::uint32_t attempts_most = 8;
+  constexpr Duration first_pause = std::chrono::milliseconds{5};
+  if (c.left || closing || c.clip != ClipState::none || !event.refusal || c.attempts >= attempts_most) return false;
+  if (event.refusal->code != Errc::refused) return false;
+  Duration pause{0};
+  if (event.refusal->again) {
+    pause = first_pause + Duration{static_cast<std::int64_t>(
+                              random.below(static_cast<std::uint64_t>(first_pause.count()) << c.attempts))};
+  } else if (event.refusal->resource != Resource::delay || c.setup->tight) {
+    return false;
+  }
+  if (now + pause >= c.give_up) return false;
+  if (event.refusal->resource == Resource::delay) c.setup->tight = true;
+  give_queue_back(c);
+  release_reservation(c);
+  set_timer(now + pause, Due::retry, c.path);
+  return true;
+}
+
 void Node::State::gone_outgoing(Channel& c, const rtcop::Gone& event) {
   if (!c.established) {
+    if (try_again(c, event)) return;
     if (Session* s = c.session ? session(*c.session) : nullptr) {
       --s->pending_setups;
       fail(s->id, c.request, to_error(event));
@@ -121,22 +144,27 @@ void Node::State::leave_application(Channel& c) {
 }
 
 void Node::State::give_number_back(Channel& c) {
+  give_queue_back(c);
   if (c.counted) {
     User& user = users[c.uid];
     --user.channels;
-    user.memory_bytes -= c.queue_bytes;
     if (user.channels == 0 && user.memory_bytes == 0) users.erase(c.uid);
     c.counted = false;
   }
   if (Session* s = c.session ? session(*c.session) : nullptr) {
-    if (c.queue_offset) s->arena.give(*c.queue_offset, c.queue_bytes);
     s->channels.erase(c.id);
     s->free_channels.push_back(c.id);
     s->paths.erase(c.path);
   }
+  c.session.reset();
+}
+
+void Node::State::give_queue_back(Channel& c) {
+  if (!c.queue_offset) return;
+  users[c.uid].memory_bytes -= c.queue_bytes;
+  if (Session* s = c.session ? session(*c.session) : nullptr) s->arena.give(*c.queue_offset, c.queue_bytes);
   c.queue_offset.reset();
   c.queue_bytes = 0;
-  c.session.reset();
 }
 
 // --- the clip ---------------------------------------------------------------------------------------------------

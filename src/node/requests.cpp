@@ -149,7 +149,6 @@ void Node::State::request(Session& s, const ipc::CreateChannel& r) {
   Channel& c = channels[path];
   c.path = path;
   c.role = clips::Role::outgoing;
-  c.signalled = true;
   c.source = Endpoint{config.links[hop->link].address.address,
                       static_cast<std::uint16_t>(first_free_port + path.sequence % (UINT16_MAX - first_free_port))};
   c.destination = r.destination;
@@ -163,16 +162,14 @@ void Node::State::request(Session& s, const ipc::CreateChannel& r) {
   ++users[s.uid].channels;
   ++s.pending_setups;
 
-  wire::Setup setup;
-  setup.path = path;
-  setup.source = c.source;
-  setup.source_uid = s.uid;
-  setup.destination = r.destination;
-  setup.qos = c.qos;
-  const Duration patience = std::clamp<Duration>(r.timeout, shortest_patience, config.timing.setup_longest);
-  setup.patience_ms = static_cast<std::uint32_t>(patience / std::chrono::milliseconds{1});
-  setup.extensions = r.extensions;
-  engine_step(rtcop::Open{setup});
+  c.give_up = now + std::clamp<Duration>(r.timeout, shortest_patience, config.timing.setup_longest);
+  c.setup = std::make_unique<wire::Setup>();
+  c.setup->source = c.source;
+  c.setup->source_uid = s.uid;
+  c.setup->destination = r.destination;
+  c.setup->qos = c.qos;
+  c.setup->extensions = r.extensions;
+  open_path(path);
 }
 
 void Node::State::request(Session& s, const ipc::Decision& r) {

@@ -48,7 +48,10 @@ struct Channel {
   std::optional<SessionId> session;    // none: forward, or the channel number was given back
   ChannelId id{};
   std::uint32_t uid = 0;
-  std::uint32_t request = 0;           // outgoing: the CreateChannel to answer
+  std::uint32_t request = 0;           // outgoing: the CreateChannel to answer,
+  std::unique_ptr<wire::Setup> setup;  // what it asks for, until established,
+  Instant give_up = never;             // and how long the application waits
+  std::uint32_t attempts = 0;
   std::uint64_t question = 0;          // incoming: what the agent was asked
   bool established = false;            // the application has its channel
   bool left = false;                   // the application is done with it (or gone)
@@ -106,7 +109,7 @@ struct Node::State {
   template <class A>
   void emit(A action) { out->emplace_back(std::move(action)); }
   void reply(SessionId session, ipc::Reply what);
-  enum class Due : std::uint8_t { agent, linger };
+  enum class Due : std::uint8_t { agent, linger, retry };
   void set_timer(Instant when, Due what, const PathId& path) { timers.emplace(when, what, path); }
   void shut_down();
   void void_link(std::uint32_t link, const std::string& why);
@@ -125,6 +128,7 @@ struct Node::State {
   std::optional<ChannelId> take_number(Session& session, const PathId& path);
 
   // establish.cpp
+  void open_path(const PathId& path);
   void reserve(const rtcop::Reserve& ask);
   [[nodiscard]] std::expected<rtcop::Reserved, wire::Refuse> try_reserve(Channel& c, const rtcop::Reserve& ask);
   [[nodiscard]] std::optional<wire::Refuse> place_channel(Channel& c, const rtcop::Reserve& ask);
@@ -141,6 +145,7 @@ struct Node::State {
   // release.cpp
   void gone(const rtcop::Gone& event);
   void gone_outgoing(Channel& c, const rtcop::Gone& event);
+  bool try_again(Channel& c, const rtcop::Gone& event);
   void gone_incoming(Channel& c, const rtcop::Gone& event);
   void close_clip(Channel& c, clips::CloseMode mode);
   void clip_closed(std::uint32_t worker, ClipSlot slot);
@@ -150,6 +155,7 @@ struct Node::State {
   void destroy(Channel& c);
   void leave_application(Channel& c);
   void give_number_back(Channel& c);
+  void give_queue_back(Channel& c);
   void release_reservation(Channel& c);
   void forget_if_done(const PathId& path);
 

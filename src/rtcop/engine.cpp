@@ -38,7 +38,7 @@ void Engine::step(Instant now, const Event& event, std::vector<Action>& out) {
       cause.label = e.label;
       happen(e.path, PathEvent::opened, cause);
     } else if constexpr (std::is_same_v<T, OpenFailed>) {
-      const wire::Refuse why{e.path, Errc::exhausted, Resource::memory, config_.address, {}, {}, 0, e.why};
+      const wire::Refuse why{e.path, Errc::exhausted, Resource::memory, config_.address, {}, {}, 0, e.why, false};
       cause.refuse = &why;
       cause.reason = wire::TeardownReason::failed;
       cause.hop = config_.address;
@@ -208,7 +208,8 @@ void Engine::undelivered(NeighbourIndex from, const Neighbour::Undelivered& mess
   const Neighbour& neighbour = *neighbours_[from].neighbour;
   const wire::Refuse why{message.path, Errc::timed_out, Resource::none, config_.address, {}, {}, 0,
                          fmt::format("neighbour {} {}", neighbour.address().text(),
-                                     neighbour.collided() ? "and this host claim the same host id" : "does not answer")};
+                                     neighbour.collided() ? "and this host claim the same host id" : "does not answer"),
+                         false};
   Cause cause;
   cause.refuse = &why;
   cause.reason = wire::TeardownReason::lost;

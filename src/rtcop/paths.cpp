@@ -101,7 +101,7 @@ void Engine::start(const PathId& id, const Cause& cause) {
 void Engine::turn_away(NeighbourIndex from, const wire::Refuse& why) { send(from, why.path, why); }
 
 wire::Refuse Engine::refusal(const PathId& path, Errc code, std::string text) const {
-  return wire::Refuse{path, code, Resource::none, config_.address, {}, {}, 0, std::move(text)};
+  return wire::Refuse{path, code, Resource::none, config_.address, {}, {}, 0, std::move(text), false};
 }
 
 // --- the clocks -------------------------------------------------------------------------------------------------

@@ -51,6 +51,11 @@ Endpoint get_endpoint(ByteReader& r) {
   const IpAddress a = get_address(r);
   return Endpoint{a, r.get<std::uint16_t>()};
 }
+bool get_bool(ByteReader& r) {
+  const auto value = r.get<std::uint8_t>();
+  if (value > 1) r.fail();
+  return value == 1;
+}
 // An enumeration 0 ... last, or first ... last.
 template <class E>
 E get_enum(ByteReader& r, E last, std::uint8_t first = 0) {
@@ -72,9 +77,7 @@ Hello decode_hello(ByteReader& r) {
   m.host.value = r.get<std::uint64_t>();
   m.nonce = r.get<std::uint64_t>();
   m.echo = r.get<std::uint64_t>();
-  const auto collision = r.get<std::uint8_t>();
-  if (collision > 1) r.fail();
-  m.collision = collision == 1;
+  m.collision = get_bool(r);
   return m;
 }
 
@@ -144,6 +147,7 @@ void encode(ByteWriter& w, const Setup& m) {
   encode(w, m.qos);
   w.put(m.hops);
   w.put(m.hop_limit);
+  w.put(static_cast<std::uint8_t>(m.tight));
   w.put(m.patience_ms);
   encode(w, m.promised);
   assert(extension_bytes(m.extensions) <= signal_extension_bytes);
@@ -163,6 +167,7 @@ Setup decode_setup(ByteReader& r) {
   m.qos = decode_qos(r);
   m.hops = r.get<std::uint8_t>();
   m.hop_limit = r.get<std::uint8_t>();
+  m.tight = get_bool(r);
   m.patience_ms = r.get<std::uint32_t>();
   m.promised = decode_promised(r);
   if (m.hop_limit > limits::hops) r.fail();
@@ -196,6 +201,7 @@ void encode(ByteWriter& w, const Refuse& m) {
   put(w, m.binding_time);
   put(w, m.fitting_delay);
   w.put(m.fitting_rate_nano);
+  w.put(static_cast<std::uint8_t>(m.again));
   std::string text = m.text.substr(0, signal_text_bytes);
   for (char& c : text) {
     if (c < ' ' || c > '~') c = '?';
@@ -214,6 +220,7 @@ Refuse decode_refuse(ByteReader& r) {
   m.binding_time = get_duration(r);
   m.fitting_delay = get_duration(r);
   m.fitting_rate_nano = r.get<std::uint64_t>();
+  m.again = get_bool(r);
   return m;
 }
 

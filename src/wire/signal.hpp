@@ -97,6 +97,7 @@ struct Setup {
   SignalQos qos{};
   std::uint8_t hops{};              // nodes passed
   std::uint8_t hop_limit = limits::hops;
+  bool tight{};                     // every stage at its exact minimum (slower, and in others' way); else with some room
   std::uint32_t patience_ms{};      // how much longer the asker waits
   Promised promised{};
   std::vector<Extension> extensions;
@@ -133,6 +134,7 @@ struct Refuse {
   Duration fitting_delay{};         // end to end, as far as the refusing hop can see
   std::uint64_t fitting_rate_nano{};
   std::string text;                 // printable ASCII
+  bool again{};                     // others are being set up or torn down there right now: it may fit in a moment
 };
 
 enum class TeardownReason : std::uint8_t {
