@@ -66,6 +66,9 @@ class FakeDaemon {
     stopping_ = true;
     wake();
     thread_.join();
+    for (auto& [fd, client] : clients_) {
+      for (auto& [id, end] : client->ends) end->peer.reset();
+    }
     clients_.clear();
     asked_.clear();
     listening_.reset();
