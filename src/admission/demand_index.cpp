@@ -39,7 +39,8 @@ DemandIndex::DemandIndex(const StageSettings& settings, unsigned finest_bits)
       blocker_(buckets + 1, 0),
       chunk_(buckets + 1, 0),
       chunk_count_(buckets + 1, 0),
-      least_(buckets, no_deadline) {
+      least_(buckets, no_deadline),
+      known_at_(buckets, known_max) {
   edge_.reserve(buckets + 1);
   for (std::uint32_t k = 0; k <= buckets; ++k) edge_.push_back(edge(k));
   for (std::uint32_t k = 0; k <= buckets; ++k)
@@ -119,6 +120,7 @@ void DemandIndex::add_flow(const Flow& flow) {
   c.work.push_back(flow.work);
   c.owner.push_back(flow.owner * 2 + (flow.deadline ? 1 : 0));
   account(flow, +1);
+  update_known(flow, +1);
 }
 
 void DemandIndex::remove_flow(const Flow& flow) {
@@ -135,6 +137,7 @@ void DemandIndex::remove_flow(const Flow& flow) {
   take_last(c.work);
   take_last(c.owner);
   account(flow, -1);
+  update_known(flow, -1);
 }
 
 // Keeps every bucket's sums true, and its bound on the safe side, when a flow comes (+1) or goes (-1).
@@ -306,20 +309,66 @@ void DemandIndex::enumerate(std::uint32_t k) const {
   }
 }
 
+const std::vector<DemandIndex::Event>& DemandIndex::events_in(std::uint32_t k) const {
+  if (known_at_[k] < known_max) {
+    Known& known = known_[known_at_[k]];
+    known.used = ++clock_;
+    return known.events;
+  }
+  enumerate(k);
+  std::ranges::sort(events_, {}, &Event::at);
+  if (events_.size() > known_events_max) return events_;
+  if (known_.size() < known_max) known_.emplace_back();
+  Known& oldest = known_.back().bucket == buckets ? known_.back() : *std::ranges::min_element(known_, {}, &Known::used);
+  if (oldest.bucket != buckets) known_at_[oldest.bucket] = known_max;
+  oldest.bucket = k;
+  oldest.used = ++clock_;
+  oldest.events.assign(events_.begin(), events_.end());
+  known_at_[k] = static_cast<std::uint16_t>(&oldest - known_.data());
+  return oldest.events;
+}
+
+// A flow has come (+1) or gone (-1): the kept events follow.
+void DemandIndex::update_known(const Flow& flow, int sign) {
+  for (Known& known : known_) {
+    if (known.bucket == buckets || edge_[known.bucket + 1] <= flow.offset) continue;
+    const std::int64_t from = edge_[known.bucket];
+    const std::int64_t behind = from - flow.offset;
+    std::int64_t at = behind <= 0 ? flow.offset : from + (flow.period - 1 - (behind - 1) % flow.period);
+    for (; at < edge_[known.bucket + 1]; at += flow.period) {
+      const Event event{at, flow.work, flow.deadline};
+      auto place = std::ranges::lower_bound(known.events, at, {}, &Event::at);
+      if (sign > 0) {
+        known.events.insert(place, event);
+        continue;
+      }
+      while (!(*place == event)) ++place;  // it is there: among those of the same instant
+      known.events.erase(place);
+    }
+    if (known.events.size() > 2 * known_events_max) {
+      known_at_[known.bucket] = known_max;
+      known = Known{};
+    }
+  }
+}
+
 // Sweeps the bucket deadline by deadline. False: refused.
 bool DemandIndex::expand(Question& q, std::uint32_t k) const {
   ++work_.expansions;
-  enumerate(k);
+  const std::vector<Event>* in_order = &events_in(k);
   const std::int64_t input = q.candidate.input_service.count();
   Wide own = 0;  // the candidate's input so far
   if (input > 0) {
     Counter counter(-q.candidate.input_jitter.count(), q.candidate.period.count(), edge_[k]);
     own = Wide{counter.count} * input;
+    if (in_order != &events_) events_ = *in_order;
     for (std::int64_t at = counter.next; at < edge_[k + 1]; at += counter.period)
       events_.push_back({at, 0, false});
+    std::ranges::sort(events_, {}, &Event::at);
+    in_order = &events_;
   }
-  work_.swept += events_.size();
-  std::ranges::sort(events_, {}, &Event::at);
+  const std::vector<Event>& events = *in_order;
+  work_.swept += events.size();
 
   Wide h = demand_[k];
   std::int64_t t = edge_[k];
@@ -331,18 +380,18 @@ bool DemandIndex::expand(Question& q, std::uint32_t k) const {
   };
   Wide delay = q.delay;
   for (std::size_t i = 0;;) {
-    const std::int64_t next = i < events_.size() ? events_[i].at : edge_[k + 1];
+    const std::int64_t next = i < events.size() ? events[i].at : edge_[k + 1];
     const Wide demand = h + own + longest_at(t);
     delay =
         raise(delay, q.candidate, settings_,
               {t, next, settings_.supply.available(Duration{t}).count() - demand, demand}, q.end, q.steps);
-    if (i == events_.size()) break;
+    if (i == events.size()) break;
     t = next;
     bool deadline = false;
-    for (; i < events_.size() && events_[i].at == t; ++i) {
-      h += events_[i].work;
-      if (events_[i].work == 0) own += input;
-      deadline = deadline || events_[i].deadline;
+    for (; i < events.size() && events[i].at == t; ++i) {
+      h += events[i].work;
+      if (events[i].work == 0) own += input;
+      deadline = deadline || events[i].deadline;
     }
     if (!deadline) continue;
     const std::int64_t left = narrow(settings_.supply.available(Duration{t}).count() - h);
@@ -379,16 +428,18 @@ std::int64_t DemandIndex::blocking_at(std::uint32_t k, std::int64_t t) const {
 
 std::expected<Duration, StageRefusal> DemandIndex::walk(const Candidate& candidate, bool exact) const {
   Question q(candidate, *this);
-  const std::uint64_t before = work_.expansions;
+  const std::uint64_t before = work_.swept;
   for (std::uint32_t k = 0; k < buckets; ++k) {
     if (edge_[k] >= q.end) {
-      work_.expanded_questions += exact && work_.expansions > before;
+      work_.expanded_questions += exact && work_.swept > before;
       return duration(q.delay);
     }
     q.jobs.advance(edge_[k + 1]);
     q.input.advance(edge_[k + 1]);
     if (settle(q, k)) continue;
-    if (!(exact ? expand(q, k) : approximate(q, k))) return q.refusal;
+    if (exact ? expand(q, k) : approximate(q, k)) continue;
+    work_.expanded_questions += exact && work_.swept > before;
+    return q.refusal;
   }
   ++work_.fallbacks;  // deadlines beyond the last bucket may matter
   return smallest_delay_edf(tasks(), candidate, settings_);

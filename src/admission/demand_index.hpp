@@ -75,7 +75,17 @@ class DemandIndex {
   struct Event {
     std::int64_t at, work;
     bool deadline;
+    friend bool operator==(const Event&, const Event&) = default;
   };
+  // The events of a bucket that was expanded, kept in order and up to date: questions come back to the same tight
+  // stretches of time again and again.
+  struct Known {
+    std::uint32_t bucket = buckets;
+    std::uint64_t used = 0;  // when, for throwing out the oldest
+    std::vector<Event> events;
+  };
+  static constexpr std::size_t known_max = 256;
+  static constexpr std::size_t known_events_max = 4'096;  // larger ones are not kept
   struct Question;
 
   [[nodiscard]] std::uint32_t bucket_of(std::int64_t t) const noexcept;  // `buckets` if beyond
@@ -91,6 +101,8 @@ class DemandIndex {
       std::uint32_t k) const noexcept;  // b(t) <= this for t in bucket k and later
   [[nodiscard]] std::int64_t least(std::uint32_t k) const noexcept;
   void enumerate(std::uint32_t k) const;
+  [[nodiscard]] const std::vector<Event>& events_in(std::uint32_t k) const;
+  void update_known(const Flow& flow, int sign);
   void enumerate(const FlowClass& flows, std::int64_t from, std::int64_t to) const;
   void list_blockers(std::uint32_t k) const;
   [[nodiscard]] std::int64_t blocking_at(std::uint32_t k, std::int64_t t) const;  // after list_blockers(k)
@@ -116,6 +128,9 @@ class DemandIndex {
   mutable std::vector<Event> events_;  // of the bucket being expanded
   mutable std::vector<std::pair<std::int64_t, std::int64_t>>
       inside_;  // (d, longest chunk from there on) of the bucket
+  mutable std::vector<Known> known_;
+  mutable std::vector<std::uint16_t> known_at_;                // per bucket: place in known_, known_max if none
+  mutable std::uint64_t clock_ = 0;                            // counts uses of known_
   mutable Work work_;
 };
 
