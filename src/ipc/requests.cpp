@@ -215,8 +215,6 @@ void fields(auto& a, Of<Text> auto& m) {
 
 // --- variants <-> bytes --------------------------------------------------------------------------------------
 
-constexpr std::size_t head_bytes = 8;
-
 template <class Variant>
 std::vector<std::byte> encode_any(const Variant& message) {
   Writer writer;

@@ -518,6 +518,9 @@ void SessionCore::on(ipc::Notice& notice) {
     if (const auto channel = find(notice.channel.value)) channel->contract_violated();
   }
   poller_.add({static_cast<Notice::Kind>(notice.kind), notice.channel.value, std::move(notice.text)});
+  // The queue may have been closed: ready() is to look at it.
+  ipc::add(block().to_app, notice.channel.value);
+  poller_.poke();
 }
 
 }  // namespace rtchan::api
