@@ -1,0 +1,439 @@
+// Two real daemons on loopback addresses and applications that use the library: what a session may expect of its
+// rtcd, in good days and when somebody dies.
+#include <gtest/gtest.h>
+#include <rtchan/channel.hpp>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "support/loopback_daemon.hpp"
+#include "support/raw_client.hpp"
+
+namespace rtchan {
+namespace {
+
+using namespace std::chrono_literals;
+using rtchan::testing::LoopbackDaemon;
+using rtchan::testing::RawClient;
+using rtchan::testing::ScratchDirectory;
+
+constexpr Qos control_loop{.max_rate = 500, .max_burst = 4, .max_message_bytes = 1024, .max_delay = 100ms};
+constexpr std::uint16_t port = 7000;
+
+std::uint16_t udp_port() { return static_cast<std::uint16_t>(20'000 + getpid() % 20'000); }
+
+class Daemons : public ::testing::Test {
+ protected:
+  void SetUp() override { start({}); }
+  void start(LoopbackDaemon::Options options) {
+    options.port = udp_port();
+    options.daemon_extra += "lease = \"2s\"\n";
+    options.neighbours = {2};
+    a_ = std::make_unique<LoopbackDaemon>(directory_.path(), 1, options);
+    options.neighbours = {1};
+    b_ = std::make_unique<LoopbackDaemon>(directory_.path(), 2, options);
+    ASSERT_TRUE(a_->running() && b_->running()) << log();
+  }
+  void TearDown() override {
+    if (HasFailure()) std::fprintf(stderr, "%s\n", log().c_str());
+    for (auto* daemon : {&a_, &b_}) {
+      if (!*daemon || !(*daemon)->running()) continue;
+      if (HasFailure()) std::fprintf(stderr, "%s\n%s\n", ask(**daemon, "status").dump(1).c_str(), ask(**daemon, "channels").dump(1).c_str());
+      EXPECT_EQ((*daemon)->end(SIGTERM), 0);
+    }
+  }
+  [[nodiscard]] std::string log() const { return "--- a\n" + a_->log() + "--- b\n" + b_->log(); }
+
+  [[nodiscard]] static std::expected<Session, Error> session(const LoopbackDaemon& daemon) {
+    return Session::open({.socket = daemon.socket()});
+  }
+  [[nodiscard]] static std::string at_b() { return LoopbackDaemon::address(2) + ":" + std::to_string(port); }
+  [[nodiscard]] static nlohmann::json ask(const LoopbackDaemon& daemon, const std::string& what) {
+    auto asking = session(daemon);
+    if (!asking) return {};
+    const auto text = asking->query(what);
+    return text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json{};
+  }
+  [[nodiscard]] static std::size_t channels(const LoopbackDaemon& daemon) { return ask(daemon, "channels")["channels"].size(); }
+  // Nothing is left of any channel, on both hosts.
+  [[nodiscard]] bool clean(std::chrono::seconds patience = 15s) const {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (channels(*a_) + channels(*b_) != 0) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      std::this_thread::sleep_for(20ms);
+    }
+    return true;
+  }
+
+  ScratchDirectory directory_;
+  std::unique_ptr<LoopbackDaemon> a_, b_;
+};
+
+std::string received(Channel& channel) {
+  std::vector<std::byte> buffer;
+  if (auto got = channel.receive(buffer, 5s); !got) return "error: " + got.error().text;
+  return {reinterpret_cast<const char*>(buffer.data()), buffer.size()};
+}
+
+TEST_F(Daemons, AMessageTravelsAndBothEndsSeeItsBound) {
+  auto receiving = session(*b_), sending = session(*a_);
+  ASSERT_TRUE(receiving && sending);
+  auto listener = receiving->listen(port);
+  ASSERT_TRUE(listener) << listener.error().text;
+  auto to_b = sending->connect(at_b(), control_loop);
+  ASSERT_TRUE(to_b) << to_b.error().text;
+  auto from_a = listener->accept(5s);
+  ASSERT_TRUE(from_a) << from_a.error().text;
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(to_b->send("message " + std::to_string(i), 5s));
+    ASSERT_EQ(received(*from_a), "message " + std::to_string(i));
+  }
+  EXPECT_EQ(from_a->statistics().lost, 0u);
+
+  const auto sender = ask(*a_, "channels")["channels"], receiver = ask(*b_, "channels")["channels"];
+  ASSERT_EQ(sender.size(), 1u);
+  ASSERT_EQ(receiver.size(), 1u);
+  EXPECT_EQ(sender[0]["role"], "sending");
+  EXPECT_EQ(sender[0]["counters"]["delivered"], 300);
+  EXPECT_EQ(receiver[0]["bound_ns"], 100'000'000);
+  EXPECT_EQ(receiver[0]["counters"]["delivered"], 300);
+  EXPECT_GT(receiver[0]["worst_delay_ns"], 0);
+  EXPECT_EQ(receiver[0]["class"], "conditional");
+  EXPECT_FALSE(receiver[0]["conditions"].empty());
+  const auto worker = ask(*a_, "workers")["workers"][0];
+  EXPECT_EQ(worker["scheduling"], "SCHED_OTHER");
+  EXPECT_EQ(worker["supply"], "what other programs leave: not bounded");
+  EXPECT_NE(worker["weaker_because"], "");
+
+  ASSERT_TRUE(to_b->close());
+  EXPECT_EQ(received(*from_a), "error: the peer closed the channel");
+  ASSERT_TRUE(from_a->close());
+  EXPECT_TRUE(clean());
+}
+
+// --- one channel over and over, and many at once ---------------------------------------------------------------
+
+struct Footprint {
+  std::size_t descriptors = 0, kilobytes = 0;
+};
+Footprint footprint(const LoopbackDaemon& daemon) {
+  Footprint sum{rtchan::testing::open_descriptors(daemon.pid()), rtchan::testing::resident_kilobytes(daemon.pid())};
+  for (const int worker : rtchan::testing::children(daemon.pid())) {
+    sum.descriptors += rtchan::testing::open_descriptors(worker);
+    sum.kilobytes += rtchan::testing::resident_kilobytes(worker);
+  }
+  return sum;
+}
+
+TEST_F(Daemons, CreatingAndDestroyingInARowLeaksNothing) {
+  const int rounds = std::getenv("RTCHAN_ROUNDS") != nullptr ? std::atoi(std::getenv("RTCHAN_ROUNDS")) : 400;
+  auto receiving = session(*b_), sending = session(*a_);
+  ASSERT_TRUE(receiving && sending);
+  auto listener = receiving->listen(port);
+  ASSERT_TRUE(listener);
+  Footprint before[2];
+  for (int i = 0; i < rounds; ++i) {
+    if (i == rounds / 4) {  // tables and caches have their size by now
+      before[0] = footprint(*a_);
+      before[1] = footprint(*b_);
+    }
+    auto to_b = sending->connect(at_b(), control_loop);
+    ASSERT_TRUE(to_b) << "round " << i << ": " << to_b.error().text;
+    auto from_a = listener->accept(5s);
+    ASSERT_TRUE(from_a) << "round " << i << ": " << from_a.error().text;
+    if (i % 16 == 0) {
+      ASSERT_TRUE(to_b->send("x", 5s));
+      ASSERT_EQ(received(*from_a), "x");
+    }
+    ASSERT_TRUE(to_b->close());
+    ASSERT_TRUE(from_a->close());
+  }
+  EXPECT_TRUE(clean());
+  for (const auto& [was, daemon] : {std::pair{before[0], a_.get()}, std::pair{before[1], b_.get()}}) {
+    const Footprint now = footprint(*daemon);
+    EXPECT_EQ(now.descriptors, was.descriptors);
+    EXPECT_LE(now.kilobytes, was.kilobytes + 1'024 + static_cast<std::size_t>(rounds) / 10) << was.kilobytes << " -> " << now.kilobytes;
+  }
+  for (const auto* daemon : {a_.get(), b_.get()}) {
+    const auto status = ask(*daemon, "status");
+    EXPECT_EQ(status["paths"], 0);
+    for (const auto& pool : status["pools"]) EXPECT_EQ(pool["used"], 0) << pool.dump();
+  }
+}
+
+TEST_F(Daemons, AThousandChannelsCostNoDescriptors) {
+  auto receiving = session(*b_), sending = session(*a_);
+  ASSERT_TRUE(receiving && sending);
+  auto listener = receiving->listen(port);
+  ASSERT_TRUE(listener);
+  const int count = std::getenv("RTCHAN_CHANNELS") != nullptr ? std::atoi(std::getenv("RTCHAN_CHANNELS")) : 1'000;
+  const Qos slow{.max_rate = 0.1, .max_burst = 1, .max_message_bytes = 64, .max_delay = 2s};
+  std::vector<Channel> to_b, from_a;
+  const Footprint before = footprint(*a_);
+  for (int i = 0; i < count; ++i) {
+    auto channel = sending->connect(at_b(), slow, {.timeout = 20s});
+    ASSERT_TRUE(channel) << "channel " << i << ": " << channel.error().text;
+    to_b.push_back(std::move(*channel));
+    auto accepted = listener->accept(10s);
+    ASSERT_TRUE(accepted) << i;
+    from_a.push_back(std::move(*accepted));
+  }
+  EXPECT_EQ(footprint(*a_).descriptors, before.descriptors);
+  for (int i = 0; i < count; ++i) ASSERT_TRUE(to_b[static_cast<std::size_t>(i)].send(std::to_string(i), 5s));
+  for (int i = 0; i < count; ++i) ASSERT_EQ(received(from_a[static_cast<std::size_t>(i)]), std::to_string(i));
+  EXPECT_EQ(channels(*a_), static_cast<std::size_t>(count));
+  sending->close();
+  receiving->close();
+  EXPECT_TRUE(clean(30s));
+}
+
+// --- somebody dies -----------------------------------------------------------------------------------------------
+
+// Runs `steps` of an application in a process of its own that then waits to be killed.
+template <class F>
+int application(F&& steps) {
+  int ready[2];
+  if (pipe(ready) != 0) return -1;
+  const int pid = fork();
+  if (pid == 0) {
+    steps();
+    (void)!write(ready[1], "x", 1);
+    for (;;) pause();
+  }
+  close(ready[1]);
+  char byte = 0;
+  (void)!read(ready[0], &byte, 1);
+  close(ready[0]);
+  return pid;
+}
+
+void kill_and_wait(int pid) {
+  kill(pid, SIGKILL);
+  waitpid(pid, nullptr, 0);
+}
+
+TEST_F(Daemons, AnApplicationKilledAtAnyStepLeavesNothing) {
+  auto receiving = session(*b_);
+  ASSERT_TRUE(receiving);
+  auto listener = receiving->listen(port);
+  ASSERT_TRUE(listener);
+  const auto connections = [&] { return ask(*a_, "status")["connected_applications"].get<int>(); };
+  const std::string socket = a_->socket();
+  for (int steps = 0; steps <= 6; ++steps) {
+    const int pid = application([&] {
+      auto* client = new RawClient;
+      client->connect(socket);
+      if (steps >= 1) client->hello();
+      if (steps >= 2) client->mapped();
+      if (steps >= 3) client->listen(7500);
+      if (steps == 4) {  // asks, and does not wait for the answer
+        client->send(ipc::CreateChannel{.request = 77, .destination = *Endpoint::parse(at_b()), .qos = control_loop, .refuse_excess = false, .timeout = 5s, .extensions = {}});
+      }
+      if (steps < 5) return;
+      const auto created = client->create(at_b(), control_loop);
+      if (steps == 6 && created) {
+        auto* end = new ipc::SendEnd{client->arena(), created->queue};
+        const std::array<std::byte, 8> message{};
+        for (int i = 0; i < 4; ++i) client->publish(*end, *created, message);
+      }
+    });
+    kill_and_wait(pid);
+    while (auto accepted = listener->accept(300ms)) accepted->close();
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    while (connections() != 1 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(10ms);
+    EXPECT_EQ(connections(), 1) << "after step " << steps;  // the one that asks
+    EXPECT_TRUE(clean()) << "after step " << steps;
+    EXPECT_EQ(ask(*a_, "status")["listeners"], 0);
+  }
+}
+
+TEST_F(Daemons, AForkedChildDoesNotKeepItsParentsSessionAlive) {
+  const std::string socket = a_->socket();
+  int child_pipe[2];
+  ASSERT_EQ(pipe(child_pipe), 0);
+  const int pid = application([&] {
+    auto* client = new RawClient;
+    client->open(socket);
+    client->listen(7600);
+    const int child = fork();  // inherits socket, arena and doorbell
+    if (child == 0) {
+      for (;;) pause();
+    }
+    (void)!write(child_pipe[1], &child, sizeof child);
+  });
+  int child = 0;
+  ASSERT_EQ(read(child_pipe[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
+  EXPECT_EQ(ask(*a_, "status")["listeners"], 1);
+  kill_and_wait(pid);
+  const auto end = std::chrono::steady_clock::now() + 10s;
+  while (ask(*a_, "status")["listeners"] != 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(ask(*a_, "status")["listeners"], 0);
+  EXPECT_EQ(kill(child, 0), 0) << "the child still lives";
+  kill(child, SIGKILL);
+  close(child_pipe[0]);
+  close(child_pipe[1]);
+}
+
+TEST_F(Daemons, SigtermTearsEveryChannelDownAndEndsWell) {
+  auto receiving = session(*b_), sending = session(*a_);
+  ASSERT_TRUE(receiving && sending);
+  auto listener = receiving->listen(port);
+  auto to_b = sending->connect(at_b(), control_loop);
+  ASSERT_TRUE(to_b) << to_b.error().text;
+  auto from_a = listener->accept(5s);
+  ASSERT_TRUE(from_a);
+  EXPECT_EQ(a_->end(SIGTERM), 0);
+  EXPECT_FALSE(std::filesystem::exists(a_->socket()));
+  std::vector<std::byte> buffer;
+  const auto end = from_a->receive(buffer, 10s);  // told, not timed out by a lease
+  ASSERT_FALSE(end);
+  EXPECT_NE(end.error().code, Errc::timed_out);
+  const auto refused = to_b->send("x", 5s);
+  ASSERT_FALSE(refused);
+  EXPECT_FALSE(sending->alive());
+  EXPECT_TRUE(receiving->alive());
+}
+
+TEST_F(Daemons, AKilledDaemonIsReplacedAndTheOtherHostIsFreed) {
+  auto receiving = session(*b_), sending = session(*a_);
+  ASSERT_TRUE(receiving && sending);
+  auto listener = receiving->listen(port);
+  auto to_b = sending->connect(at_b(), control_loop);
+  ASSERT_TRUE(to_b) << to_b.error().text;
+  auto from_a = listener->accept(5s);
+  ASSERT_TRUE(from_a);
+  const std::vector<int> workers = rtchan::testing::children(a_->pid());
+  ASSERT_EQ(workers.size(), 1u);
+  EXPECT_EQ(a_->end(SIGKILL), 128 + SIGKILL);
+  EXPECT_TRUE(std::filesystem::exists(a_->socket())) << "a killed daemon leaves its socket's file";
+  EXPECT_EQ(to_b->send("x", 5s).error().code, Errc::daemon_gone);
+  for (int i = 0; i < 500 && kill(workers[0], 0) == 0; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_NE(kill(workers[0], 0), 0) << "its worker outlived it";
+
+  a_->start();
+  ASSERT_TRUE(a_->running());
+  auto again = session(*a_);
+  ASSERT_TRUE(again) << again.error().text;
+  auto anew = again->connect(at_b(), control_loop, {.timeout = 10s});
+  ASSERT_TRUE(anew) << anew.error().text;
+  auto accepted = listener->accept(5s);
+  ASSERT_TRUE(accepted);
+  ASSERT_TRUE(anew->send("after the restart", 5s));
+  EXPECT_EQ(received(*accepted), "after the restart");
+  std::vector<std::byte> buffer;
+  const auto old = from_a->receive(buffer, 15s);  // by the new epoch, at the latest by its lease
+  ASSERT_FALSE(old);
+  EXPECT_NE(old.error().code, Errc::timed_out);
+}
+
+TEST_F(Daemons, AWorkersDeathEndsItsDaemonAndIsSaid) {
+  auto sending = session(*a_);
+  ASSERT_TRUE(sending);
+  const std::vector<int> workers = rtchan::testing::children(a_->pid());
+  ASSERT_EQ(workers.size(), 1u);
+  kill(workers[0], SIGKILL);
+  for (int i = 0; i < 500 && a_->running(); ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_FALSE(a_->running());
+  EXPECT_EQ(a_->end(0), 1);
+  EXPECT_NE(a_->log().find("worker 0 killed by signal 9"), std::string::npos) << a_->log();
+  EXPECT_FALSE(sending->alive() && sending->query("status", 2s));
+}
+
+// --- applications that do not behave -----------------------------------------------------------------------------
+
+TEST_F(Daemons, WhoNeverReadsItsSocketIsEvictedAndOthersAreServed) {
+  RawClient deaf;
+  ASSERT_TRUE(deaf.open(a_->socket()));
+  for (std::uint32_t i = 1; i <= 400'000 && deaf.send(ipc::Query{i, "nonsense"}, false); ++i) {
+    if (i % 64 == 0) std::this_thread::sleep_for(200us);
+  }
+  EXPECT_TRUE(deaf.evicted(10s));
+  EXPECT_TRUE(session(*a_));
+}
+
+TEST_F(Daemons, QuestionsOutOfOrderAndForeignVersionsEndTheSession) {
+  RawClient early;
+  ASSERT_TRUE(early.connect(a_->socket()));
+  early.send(ipc::Query{1, "status"});
+  EXPECT_TRUE(early.evicted(5s));
+  RawClient foreign;
+  ASSERT_TRUE(foreign.connect(a_->socket()));
+  foreign.send(ipc::Hello{ipc::protocol_version + 1});
+  const auto failed = foreign.await<ipc::Failed>();
+  ASSERT_TRUE(failed);
+  EXPECT_EQ(failed->error.code, Errc::version_mismatch);
+}
+
+TEST_F(Daemons, SessionsOfOneUserAreCountedAndTheRefusalSaysWhichLimit) {
+  a_->end(SIGTERM);
+  b_->end(SIGTERM);
+  start({.extra = "[limits]\nsessions_per_uid = 5\n"});
+  std::vector<Session> held;
+  std::optional<Error> refusal;
+  for (int i = 0; i < 8 && !refusal; ++i) {
+    auto next = session(*a_);
+    if (next) held.push_back(std::move(*next));
+    else refusal = next.error();
+  }
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(held.size(), 5u);
+  EXPECT_EQ(refusal->code, Errc::exhausted);
+  EXPECT_NE(refusal->text.find("limits.sessions_per_uid"), std::string::npos) << refusal->text;
+  held.pop_back();
+  const auto end = std::chrono::steady_clock::now() + 5s;
+  auto again = session(*a_);
+  while (!again && std::chrono::steady_clock::now() < end) again = session(*a_);
+  EXPECT_TRUE(again) << "a place that is free again is given out again";
+}
+
+// --- other shapes of a daemon ------------------------------------------------------------------------------------
+
+TEST_F(Daemons, AChannelIsServedByTheWorkerOfItsLink) {
+  a_->end(SIGTERM);
+  b_->end(SIGTERM);
+  start({.workers = 2});
+  auto receiving = session(*b_), sending = session(*a_);
+  ASSERT_TRUE(receiving && sending);
+  auto listener = receiving->listen(port);
+  auto to_b = sending->connect(at_b(), control_loop);
+  ASSERT_TRUE(to_b) << to_b.error().text;
+  auto from_a = listener->accept(5s);
+  ASSERT_TRUE(from_a);
+  ASSERT_TRUE(to_b->send("over worker 1", 5s));
+  EXPECT_EQ(received(*from_a), "over worker 1");
+  EXPECT_EQ(ask(*a_, "channels")["channels"][0]["worker"], 1);
+}
+
+TEST_F(Daemons, WorkersCanBeThreads) {
+  a_->end(SIGTERM);
+  b_->end(SIGTERM);
+  start({.daemon_extra = "workers = \"threads\"\n"});
+  EXPECT_TRUE(rtchan::testing::children(a_->pid()).empty());
+  auto receiving = session(*b_), sending = session(*a_);
+  ASSERT_TRUE(receiving && sending);
+  auto listener = receiving->listen(port);
+  auto to_b = sending->connect(at_b(), control_loop);
+  ASSERT_TRUE(to_b) << to_b.error().text;
+  auto from_a = listener->accept(5s);
+  ASSERT_TRUE(from_a);
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(to_b->send(std::to_string(i), 5s));
+    ASSERT_EQ(received(*from_a), std::to_string(i));
+  }
+}
+
+TEST_F(Daemons, ASecondDaemonDoesNotTakeTheSocketOfALivingOne) {
+  const std::string command = std::string{RTCD_PROGRAM} + " --config " + (directory_.path() / "1.toml").string() + " 2>&1";
+  FILE* out = popen(command.c_str(), "r");
+  std::string text(4096, '\0');
+  text.resize(fread(text.data(), 1, text.size(), out));
+  EXPECT_EQ(WEXITSTATUS(pclose(out)), 1);
+  EXPECT_NE(text.find("another rtcd already listens on " + a_->socket()), std::string::npos) << text;
+  EXPECT_TRUE(session(*a_));
+}
+
+}  // namespace
+}  // namespace rtchan
