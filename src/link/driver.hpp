@@ -16,7 +16,7 @@ namespace rtchan::link {
 enum class TrafficClass : std::uint8_t { real_time = 0, best_effort = 1 };
 
 struct TxPacket {
-  const Endpoint* to{};               // neighbour; outlives the call
+  const Endpoint* to{};               // neighbour, at its link's port whatever the class; outlives the call
   std::span<const std::byte> bytes;   // whole UDP payload
 };
 

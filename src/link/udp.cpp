@@ -33,8 +33,8 @@ std::size_t index(TrafficClass cls) {
 struct UdpDriver::State {
   State(const UdpConfig& config, std::size_t payload, UdpSocket real_time, UdpSocket best_effort)
       : sockets{std::move(real_time), std::move(best_effort)},
-        senders{UdpSender(config.segmentation && sockets[0].can_segment()),
-                UdpSender(config.segmentation && sockets[1].can_segment())},
+        senders{UdpSender(config.segmentation && sockets[0].can_segment(), 0),
+                UdpSender(config.segmentation && sockets[1].can_segment(), 1)},
         receivers{UdpReceiver(config.receive_batch[0], datagram_bytes(config)),
                   UdpReceiver(config.receive_batch[1], datagram_bytes(config))},
         payload_bytes(payload),

@@ -219,7 +219,9 @@ void UdpSender::fill(std::size_t batch, std::span<const TxPacket> packets, iovec
   }
   msghdr& header = messages_[batch].msg_hdr;
   header = {};
-  b.to = packets[0].to->to_sockaddr(header.msg_namelen);
+  Endpoint to = *packets[0].to;
+  to.port = static_cast<std::uint16_t>(to.port + port_offset_);
+  b.to = to.to_sockaddr(header.msg_namelen);
   header.msg_name = &b.to;
   header.msg_iov = vectors;
   header.msg_iovlen = packets.size();

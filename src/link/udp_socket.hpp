@@ -43,7 +43,8 @@ class UdpSocket {
 // may be shorter.
 class UdpSender {
  public:
-  explicit UdpSender(bool segmentation) : segmentation_(segmentation) {}
+  // `port_offset` is added to every neighbour's port: a class's packets go to that class's socket.
+  UdpSender(bool segmentation, std::uint16_t port_offset) : segmentation_(segmentation), port_offset_(port_offset) {}
   // How many of the first packets were taken (sent, or counted as lost); fewer than given: the socket is
   // full.
   std::size_t send(int fd, std::span<const TxPacket> packets, std::size_t payload_bytes,
@@ -67,6 +68,7 @@ class UdpSender {
   void passed(const Batch& batch);
 
   bool segmentation_;       // the kernel and the route take UDP_SEGMENT
+  std::uint16_t port_offset_;
   std::size_t single_ = 0;  // so many packets must go one by one: their batch was refused
   bool suspect_ = false;    // ... and so far none of them was refused alone
   std::array<Batch, limits::udp_batches_per_call> batches_{};

@@ -111,9 +111,7 @@ TEST_P(UdpTest, CarriesPacketsInOrderWithTheSendersAddressAndAStamp) {
 TEST_P(UdpTest, KeepsClassesOnTheirOwnPorts) {
   auto a = open(config(0));
   auto b = open(config(1));
-  Endpoint best_effort = config(1).local;
-  ++best_effort.port;
-  send(*a, best_effort, {"bulk"}, TrafficClass::best_effort);
+  send(*a, config(1).local, {"bulk"}, TrafficClass::best_effort);
   send(*a, config(1).local, {"urgent"});
   EXPECT_EQ(take(*b, 1), (std::vector<std::string>{"urgent"}));
   EXPECT_EQ(take(*b, 1, TrafficClass::best_effort), (std::vector<std::string>{"bulk"}));
