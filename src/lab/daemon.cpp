@@ -19,12 +19,15 @@ std::string configuration(const Host& host, const DaemonOptions& options,
       fmt::format("[daemon]\nname = \"{}\"\nrun_dir = \"{}\"\nsocket = \"{}\"\n{}\n", host.name,
                   socket.parent_path().string(), socket.string(), options.daemon_extra);
   text += fmt::format("\n[[worker]]\ncore = {}\n{}\n", options.core, options.worker_extra);
+  const std::string foreign =
+      options.guard == "share" ? fmt::format("foreign = \"{}\"\n", options.foreign) : "";
   for (const Interface& interface : host.interfaces) {
     if (interface.address.empty()) continue;
     text += fmt::format(
         "\n[[link]]\nname = \"{0}\"\ninterface = \"{0}\"\naddress = \"{1}\"\nport = {2}\nrate = "
         "\"{3}\"\nguard = \"{4}\"\n{5}\n",
-        interface.name, interface.address, options.port, options.rate, options.guard, options.link_extra);
+        interface.name, interface.address, options.port, options.rate, options.guard,
+        foreign + options.link_extra);
   }
   return text + "\n" + options.extra;
 }

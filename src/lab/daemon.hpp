@@ -11,14 +11,15 @@
 namespace rtchan::lab {
 
 struct DaemonOptions {
-  std::string rate = "97Mbit";           // capacity of the link as rtcd writes it
-  std::string guard = "share";           // "share" | "htb" | "none"
-  std::uint16_t port = 7747;             // UDP, all daemons of a lab alike
-  int core = 0;                          // of its worker
-  std::string daemon_extra{};            // further lines inside [daemon]
-  std::string link_extra{};              // further lines inside [[link]]
-  std::string worker_extra{};            // further lines inside [[worker]]
-  std::string extra{};                   // further TOML, after everything else
+  std::string rate = "97Mbit";    // capacity of the link as rtcd writes it
+  std::string guard = "share";    // "share" | "htb" | "none"
+  std::string foreign = "1Mbit";  // with guard "share": what other programs may send; taken off the capacity
+  std::uint16_t port = 7747;      // UDP, all daemons of a lab alike
+  int core = 0;                   // of its worker
+  std::string daemon_extra{};     // further lines inside [daemon]
+  std::string link_extra{};       // further lines inside [[link]]
+  std::string worker_extra{};     // further lines inside [[worker]]
+  std::string extra{};            // further TOML, after everything else
   std::vector<std::string> arguments{};  // further command line arguments of rtcd
 };
 

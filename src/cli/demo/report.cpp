@@ -28,7 +28,7 @@ std::string size_text(double bytes) {
 
 std::string contract_text(const Contract& c) {
   if (!c.guaranteed) return fmt::format("none (messages of {})", size_text(c.message_bytes));
-  return fmt::format("{:g}/s of {}{}", c.rate, size_text(c.message_bytes),
+  return fmt::format("{:.4g}/s of {}{}", c.rate, size_text(c.message_bytes),
                      c.burst > 1 ? fmt::format(", bursts of {}", c.burst) : "");
 }
 

@@ -123,7 +123,7 @@ TEST(Table, ShowsEveryFlowsBoundBesideItsWorstAndWhyItWasLate) {
   r.judgement = judge(r.evidence);
   const std::string text = table(r, false);
   for (const char* expected :
-       {"control", "500/s of 1.0 KB", "video", "bursts of 3", "bulk", "best effort", "1 machine away", "6.00",
+       {"control", "500/s of 1.0 KB", "video", "bursts of 4", "bulk", "best effort", "1 machine away", "6.00",
         "5.00", "taken away for 4.0 ms", "EVERY PROMISE KEPT"}) {
     EXPECT_THAT(text, HasSubstr(expected));
   }
@@ -174,7 +174,7 @@ TEST(Scenario, LeavesRoomAndTheFloodAsksForMoreThanThat) {
   const Flow& flood = s.flows.back();
   EXPECT_FALSE(flood.contract.guaranteed);
   EXPECT_DOUBLE_EQ(flood.schedule.back().factor, 3);
-  EXPECT_EQ(schedule_text(s.flows[2].schedule), "0:1,10:5");
+  EXPECT_EQ(schedule_text(s.flows[2].schedule), "0:0.98,10:5");
 }
 
 }  // namespace

@@ -149,7 +149,7 @@ lab::Argv Experiment::sender_command(const Flow& flow) const {
                  fmt::format("{}:{}", net_->address_b(), flow.port),
                  "--json",
                  "--rate",
-                 fmt::format("{:g}", c.rate),
+                 fmt::format("{:.6f}", c.rate),
                  "--size",
                  std::to_string(c.message_bytes),
                  "--at-once",
@@ -218,17 +218,21 @@ Done Experiment::check_alive() {
   return {};
 }
 
-// Asked while the channels are still open.
+// Asked while the channels are still open; the answers stay beside the page for whoever wants to know more.
 void Experiment::ask_daemons() {
-  const auto ask = [&](std::size_t host, const lab::Daemon& daemon) -> std::string {
-    auto query = net_->lab->start(host, {lab::program("rtc"), "channels", "--json"},
+  const auto ask = [&](std::size_t host, const lab::Daemon& daemon, const std::string& what) -> std::string {
+    auto query = net_->lab->start(host, {lab::program("rtc"), what, "--json"},
                                   {.output = lab::Output::pipe, .environment = {daemon.environment()}});
     if (!query) return {};
     const auto exit = query->wait(seconds{2});
-    return exit && exit->ok() ? query->take_output() : std::string{};
+    std::string text = exit && exit->ok() ? query->take_output() : std::string{};
+    std::ofstream{options_.directory / fmt::format("{}-{}.json", what, net_->lab->host(host).name)} << text;
+    return text;
   };
-  channels_a_ = ask(net_->a, *daemon_a_);
-  channels_b_ = ask(net_->b, *daemon_b_);
+  channels_a_ = ask(net_->a, *daemon_a_, "channels");
+  channels_b_ = ask(net_->b, *daemon_b_, "channels");
+  ask(net_->a, *daemon_a_, "status");
+  ask(net_->b, *daemon_b_, "status");
 }
 
 Done Experiment::follow() {

@@ -2,7 +2,7 @@
 //
 //   control     1 KB, 500/s, 5 ms                      keeps its contract
 //   video       H.264 frames of ffmpeg, three at a time, 100 ms   keeps its contract
-//   bulk        30 KB, 100/s, 200 ms                   offers five times its contract in the second half
+//   bulk        30 KB, 100/s, 50 ms                    offers five times its contract in the second half
 //   best effort whatever the three leave, once, twice, then three times over
 #pragma once
 
@@ -33,8 +33,8 @@ struct Flow {
 struct Scenario {
   std::uint64_t bottleneck_bits = 100'000'000;  // per second, wire bytes
   std::string link_rate =
-      "97Mbit";  // what rtcd is told: a little less, so that queues form where we schedule
-  double link_bits = 97e6;
+      "97Mbit";             // what rtcd is told: a little less, so that queues form where we schedule
+  double link_bits = 96e6;  // of which 1 Mbit/s is kept for other programs (guard "share")
   Duration duration = std::chrono::seconds{20};
   std::vector<Flow> flows;
 };
