@@ -456,9 +456,8 @@ TEST_F(Hostile, ForkedChildDoesNotExtendTheLifetime) {
 TEST_F(Hostile, OneUserAsksForAMillionChannels) {
   RawClient receiver, greedy;
   ASSERT_TRUE(receiver.open(socket_b()) && receiver.listen(victim_port) && greedy.open(socket_a()));
-  std::atomic<bool> stop{false};
-  std::thread agent{[&] {
-    while (!stop) receiver.await<ipc::Failed>(50ms);  // answers every question with yes meanwhile
+  const std::jthread agent{[&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) receiver.await<ipc::Failed>(50ms);  // answers every question with yes meanwhile
   }};
   std::uint64_t created = 0, refused = 0, other = 0;
   const auto drain = [&](std::chrono::milliseconds patience) {
@@ -489,8 +488,6 @@ TEST_F(Hostile, OneUserAsksForAMillionChannels) {
     drain(2s);
     if (created + refused + other == before) break;
   }
-  stop = true;
-  agent.join();
   EXPECT_EQ(created + refused + other, asked) << "every request is answered";
   EXPECT_LE(created, 64u);
   EXPECT_GT(created, 0u);

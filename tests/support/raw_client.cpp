@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -66,7 +67,7 @@ bool RawClient::send(const ipc::Request& request, bool wait) {
 bool RawClient::receive_one(steady_clock::time_point until) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - steady_clock::now()).count();
   pollfd readable{control_, POLLIN, 0};
-  if (closed_ || left <= 0 || poll(&readable, 1, static_cast<int>(left)) <= 0) return false;
+  if (closed_ || poll(&readable, 1, static_cast<int>(std::max<long>(left, 0))) <= 0) return false;
   std::vector<std::byte> buffer(ipc::request_bytes_max);
   alignas(cmsghdr) std::array<char, CMSG_SPACE(16 * sizeof(int))> ancillary{};
   iovec part{buffer.data(), buffer.size()};
