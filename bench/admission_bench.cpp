@@ -1,10 +1,12 @@
-// How fast admission decides, at 10 to 100,000 channels on one 100 Gb/s link: U >= 0.9, periods from 1 ms to 1 s. One
-// channel in four takes its minimum delay, the others something between a tenth of their period and the whole: so
-// the set is tight where it can be, straight-line bounds refuse, and deadlines must be looked at.
+// How fast admission decides, at 10 to 100,000 channels on one 100 Gb/s link: U >= 0.9, periods from 1 ms to
+// 1 s. One channel in four takes its minimum delay, the others something between a tenth of their period and
+// the whole: so the set is tight where it can be, straight-line bounds refuse, and deadlines must be looked
+// at.
 //
-// Each iteration is one decision as a daemon makes it: test; if admitted, reserve, and release another channel
-// so that the number stays. Counters: p50 and p99.9 in CPU time, and the share of decisions in which some stretch of time was swept deadline
-// by deadline ("exact"). The naive algorithm (every deadline of the busy period, nothing kept) runs beside it.
+// Each iteration is one decision as a daemon makes it: test; if admitted, reserve, and release another
+// channel so that the number stays. Counters: p50 and p99.9 in CPU time, and the share of decisions in which
+// some stretch of time was swept deadline by deadline ("exact"). The naive algorithm (every deadline of the
+// busy period, nothing kept) runs beside it.
 #include <benchmark/benchmark.h>
 #include <time.h>
 
@@ -52,19 +54,23 @@ struct Population {
       if (!d && ++failed_ > n) break;  // saturated: what is there serves
     }
   }
-  double uniform(double low, double high) { return std::uniform_real_distribution<double>(low, high)(random); }
+  double uniform(double low, double high) {
+    return std::uniform_real_distribution<double>(low, high)(random);
+  }
 
   Candidate draw() {
     Candidate c;
     c.period = Duration{static_cast<std::int64_t>(std::exp(uniform(std::log(1e6), std::log(1e9))))};
     const double share = load / static_cast<double>(count) * uniform(0.5, 1.5);
-    c.service = Duration{std::max<std::int64_t>(7, static_cast<std::int64_t>(static_cast<double>(c.period.count()) * share))};
+    c.service = Duration{
+        std::max<std::int64_t>(7, static_cast<std::int64_t>(static_cast<double>(c.period.count()) * share))};
     c.chunk = c.last = std::min(c.service, settings.base_blocking);
     return c;
   }
   Duration final_delay(const Candidate& c, Duration minimum) {
     if (uniform(0, 1) < 0.25) return minimum;
-    return std::max(minimum, Duration{static_cast<std::int64_t>(static_cast<double>(c.period.count()) * uniform(0.1, 1.0))});
+    return std::max(minimum, Duration{static_cast<std::int64_t>(static_cast<double>(c.period.count()) *
+                                                                uniform(0.1, 1.0))});
   }
 
  private:
@@ -101,10 +107,12 @@ void edf(benchmark::State& state) {
   std::ranges::sort(took);
   const auto& after = p.policy.index().work();
   const auto questions = static_cast<double>(after.questions - before.questions);
-  state.counters["decisions/s"] = benchmark::Counter(static_cast<double>(took.size()), benchmark::Counter::kIsRate);
+  state.counters["decisions/s"] =
+      benchmark::Counter(static_cast<double>(took.size()), benchmark::Counter::kIsRate);
   state.counters["p50_us"] = static_cast<double>(took[took.size() / 2]) / 1e3;
   state.counters["p99.9_us"] = static_cast<double>(took[took.size() - 1 - took.size() / 1000]) / 1e3;
-  state.counters["exact_%"] = 100 * static_cast<double>(after.expanded_questions - before.expanded_questions) / questions;
+  state.counters["exact_%"] =
+      100 * static_cast<double>(after.expanded_questions - before.expanded_questions) / questions;
   state.counters["swept"] = static_cast<double>(after.swept - before.swept) / questions;
   state.counters["admitted_%"] = 100 * static_cast<double>(admitted) / static_cast<double>(took.size());
   state.counters["U_%"] = static_cast<double>(p.policy.utilisation_ppm()) / 1e4;
@@ -116,7 +124,8 @@ void naive(benchmark::State& state) {
   std::vector<Task> tasks;
   for (const EntryId id : p.ids) tasks.push_back(p.policy.task(id));
   for (auto _ : state) benchmark::DoNotOptimize(smallest_delay_edf(tasks, p.draw(), p.settings));
-  state.counters["decisions/s"] = benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+  state.counters["decisions/s"] =
+      benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
 }
 BENCHMARK(naive)->Arg(10)->Arg(1'000)->Arg(10'000)->MinTime(1)->Unit(benchmark::kMicrosecond);
 
@@ -126,7 +135,8 @@ void envelope(benchmark::State& state) {
   for (const EntryId id : p.ids) tasks.push_back(p.policy.task(id));
   std::uint64_t accepted = 0;
   for (auto _ : state) accepted += smallest_delay_envelope(tasks, p.draw(), p.settings).has_value();
-  state.counters["accepted_%"] = 100 * static_cast<double>(accepted) / static_cast<double>(state.iterations());
+  state.counters["accepted_%"] =
+      100 * static_cast<double>(accepted) / static_cast<double>(state.iterations());
 }
 BENCHMARK(envelope)->Arg(10)->Arg(1'000)->Arg(10'000)->MinTime(1)->Unit(benchmark::kMicrosecond);
 

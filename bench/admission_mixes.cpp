@@ -1,9 +1,10 @@
 // How many channels each admission test takes, for three realistic mixes on a 100 Mbit/s link: the table of
 // docs/admission/README.md. No timing, no randomness but the fixed seeds: the figures repeat anywhere.
 //
-// Every test is asked the same channels in the same order, each with the local delay that it wants on this link, until
-// 40 in a row have been refused. `density` is the utilisation-style test that is sound for deadlines:
-// sum C/min(d,T) + longest other piece/smallest d <= 1; `utilisation` adds peaks up to 0.69 and promises no deadline.
+// Every test is asked the same channels in the same order, each with the local delay that it wants on this
+// link, until 40 in a row have been refused. `density` is the utilisation-style test that is sound for
+// deadlines: sum C/min(d,T) + longest other piece/smallest d <= 1; `utilisation` adds peaks up to 0.69 and
+// promises no deadline.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,7 +31,8 @@ struct Kind {
   Contract contract;
   Duration delay;  // wanted on this link
 };
-// Voice: G.711 every 20 ms. Video: 4 Mbit/s at 25/s, and a camera with small slices. Control: fast and slow loops.
+// Voice: G.711 every 20 ms. Video: 4 Mbit/s at 25/s, and a camera with small slices. Control: fast and slow
+// loops.
 const Kind voice{{milliseconds{20}, 1, 160}, milliseconds{5}};
 const Kind video{{milliseconds{40}, 2, 20'000}, milliseconds{25}};
 const Kind slices{{microseconds{8'333}, 1, 4'000}, milliseconds{6}};
@@ -61,7 +63,8 @@ std::vector<Wish> wishes(const Mix& mix, unsigned seed) {
     auto pick = static_cast<int>(random() % static_cast<unsigned>(total));
     for (const auto& [kind, weight] : mix.kinds) {
       if ((pick -= weight) >= 0) continue;
-      const auto percent = 75 + static_cast<int>(random() % 51);  // everybody wants something a little different
+      const auto percent =
+          75 + static_cast<int>(random() % 51);  // everybody wants something a little different
       all.push_back({link_stage(link, kind.contract), kind.delay * percent / 100});
       break;
     }
@@ -125,7 +128,8 @@ Count by_density(const std::vector<Wish>& all) {
   Duration longest = settings().base_blocking;
   Duration smallest = Duration::max();
   return admit(all, [&](const Wish& wish) {
-    const Wide more = density + utilisation(wish.candidate.service, std::min(wish.delay, wish.candidate.period));
+    const Wide more =
+        density + utilisation(wish.candidate.service, std::min(wish.delay, wish.candidate.period));
     const Duration piece = std::max(longest, wish.candidate.chunk);
     const Duration tightest = std::min(smallest, wish.delay);
     if (more + utilisation(piece, tightest) > utilisation_one) return false;
@@ -160,6 +164,7 @@ int main() {
     row(mix, "d_order", runs, [](const auto& w) { return by_policy("d_order", w); });
     row(mix, "envelope", runs, by_envelope);
     row(mix, "density", runs, by_density);
-    row(mix, "utilisation 0.69, no deadline", runs, [](const auto& w) { return by_policy("utilisation", w); });
+    row(mix, "utilisation 0.69, no deadline", runs,
+        [](const auto& w) { return by_policy("utilisation", w); });
   }
 }

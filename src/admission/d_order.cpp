@@ -27,7 +27,7 @@ class Level {
     Wide worst = 0;
     for (Wide job = 0; job < jobs; ++job) {
       const Wide finish = finish_of(blocked_ + (job + 1) * service - subject_.last.count());
-      if (finish < 0) return give_up();
+      if (finish < 0 || ++steps_ > settings_.step_limit) return give_up();
       worst = std::max(worst, finish - job * subject_.period.count());
     }
     return duration(worst);
@@ -101,7 +101,7 @@ std::expected<Duration, StageRefusal> smallest_delay_d_order(std::span<const Tas
                                                              const Candidate& candidate,
                                                              const StageSettings& settings) {
   // Steps 1 and 2 (load, blocking of those above) are those of the exact test, which also serves as the floor
-  // where the supply is not whole: the theorem is proved for a stage of our own.
+  // where supply is lost: the theorem is proved for a stage of our own.
   const auto exact = smallest_delay_edf(existing, candidate, settings);
   if (!exact) return exact;
 
@@ -129,7 +129,10 @@ std::expected<Duration, StageRefusal> smallest_delay_d_order(std::span<const Tas
   auto own = response_time(order[place], std::span(order).first(place), longest_below[place], settings);
   if (!own) return own;
   if (*own > duration_limit) return std::unexpected(StageRefusal{.reason = Reason::infeasible});
-  return settings.supply.whole() ? *own : std::max(*own, *exact);
+  const auto has_input = [](const Candidate& c) { return c.input_service > Duration{0}; };
+  const bool proved =
+      settings.supply.whole() && !has_input(candidate) && std::ranges::none_of(existing, has_input);
+  return proved ? *own : std::max(*own, *exact);
 }
 
 }  // namespace rtchan::admission

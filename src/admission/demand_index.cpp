@@ -297,7 +297,8 @@ void DemandIndex::enumerate(const FlowClass& flows, std::int64_t from, std::int6
       if (rest >= static_cast<std::uint64_t>(period)) rest -= static_cast<std::uint64_t>(period);
       at = rest == 0 ? from : from + (period - static_cast<std::int64_t>(rest));
     }
-    for (; at < to; at += period) events_.push_back({at, flows.work[i], flows.owner[i] % 2 == 1});
+    for (; at < to && events_.size() <= bucket_events_max; at += period)
+      events_.push_back({at, flows.work[i], flows.owner[i] % 2 == 1});
   }
 }
 
@@ -319,7 +320,8 @@ const std::vector<DemandIndex::Event>& DemandIndex::events_in(std::uint32_t k) c
   std::ranges::sort(events_, {}, &Event::at);
   if (events_.size() > known_events_max) return events_;
   if (known_.size() < known_max) known_.emplace_back();
-  Known& oldest = known_.back().bucket == buckets ? known_.back() : *std::ranges::min_element(known_, {}, &Known::used);
+  Known& oldest =
+      known_.back().bucket == buckets ? known_.back() : *std::ranges::min_element(known_, {}, &Known::used);
   if (oldest.bucket != buckets) known_at_[oldest.bucket] = known_max;
   oldest.bucket = k;
   oldest.used = ++clock_;
@@ -332,6 +334,11 @@ const std::vector<DemandIndex::Event>& DemandIndex::events_in(std::uint32_t k) c
 void DemandIndex::update_known(const Flow& flow, int sign) {
   for (Known& known : known_) {
     if (known.bucket == buckets || edge_[known.bucket + 1] <= flow.offset) continue;
+    if ((edge_[known.bucket + 1] - edge_[known.bucket]) / flow.period > std::int64_t{known_events_max}) {
+      known_at_[known.bucket] = known_max;
+      known = Known{};
+      continue;
+    }
     const std::int64_t from = edge_[known.bucket];
     const std::int64_t behind = from - flow.offset;
     std::int64_t at = behind <= 0 ? flow.offset : from + (flow.period - 1 - (behind - 1) % flow.period);
@@ -356,6 +363,11 @@ void DemandIndex::update_known(const Flow& flow, int sign) {
 bool DemandIndex::expand(Question& q, std::uint32_t k) const {
   ++work_.expansions;
   const std::vector<Event>* in_order = &events_in(k);
+  if (in_order->size() > bucket_events_max ||
+      (edge_[k + 1] - edge_[k]) / q.candidate.period.count() > std::int64_t{bucket_events_max}) {
+    if (approximate(q, k)) return true;  // too many to look at: by the bounds alone, on the safe side
+    return q.refuse(Reason::too_complex, edge_[k]);
+  }
   const std::int64_t input = q.candidate.input_service.count();
   Wide own = 0;  // the candidate's input so far
   if (input > 0) {
@@ -510,6 +522,7 @@ bool DemandIndex::reconciles() const {
   for (std::uint32_t k = 0; k < buckets && looked_at < 20'000; ++k) {
     enumerate(k);
     looked_at += events_.size();
+    if (events_.size() > bucket_events_max) break;
     std::ranges::sort(events_, {}, &Event::at);
     std::int64_t h = demand_[k];
     for (std::size_t i = 0; i < events_.size();) {

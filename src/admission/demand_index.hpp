@@ -77,15 +77,16 @@ class DemandIndex {
     bool deadline;
     friend bool operator==(const Event&, const Event&) = default;
   };
-  // The events of a bucket that was expanded, kept in order and up to date: questions come back to the same tight
-  // stretches of time again and again.
+  // The events of a bucket that was expanded, kept in order and up to date: questions come back to the same
+  // tight stretches of time again and again.
   struct Known {
     std::uint32_t bucket = buckets;
     std::uint64_t used = 0;  // when, for throwing out the oldest
     std::vector<Event> events;
   };
   static constexpr std::size_t known_max = 256;
-  static constexpr std::size_t known_events_max = 4'096;  // larger ones are not kept
+  static constexpr std::size_t known_events_max = 4'096;       // larger ones are not kept
+  static constexpr std::size_t bucket_events_max = 1'000'000;  // more are not looked at one by one
   struct Question;
 
   [[nodiscard]] std::uint32_t bucket_of(std::int64_t t) const noexcept;  // `buckets` if beyond
@@ -129,8 +130,8 @@ class DemandIndex {
   mutable std::vector<std::pair<std::int64_t, std::int64_t>>
       inside_;  // (d, longest chunk from there on) of the bucket
   mutable std::vector<Known> known_;
-  mutable std::vector<std::uint16_t> known_at_;                // per bucket: place in known_, known_max if none
-  mutable std::uint64_t clock_ = 0;                            // counts uses of known_
+  mutable std::vector<std::uint16_t> known_at_;  // per bucket: place in known_, known_max if none
+  mutable std::uint64_t clock_ = 0;              // counts uses of known_
   mutable Work work_;
 };
 

@@ -87,7 +87,8 @@ TEST(Stages, TheDefaultsLeaveRoomForTheDemonstration) {
       ends.push_back(policy->reserve(stage, std::max(*d, w.delay / 8)));
     }
     EXPECT_LE(both, w.delay / 2);
-    for (const EntryId end : ends) policy->commit(end, w.delay / 3);  // with the link's third, all is given out
+    for (const EntryId end : ends)
+      policy->commit(end, w.delay / 3);  // with the link's third, all is given out
   }
   const auto wire = make_policy("edf", link_settings(cost, link));
   const auto d = wire->test(link_stage(link, {milliseconds{2}, 1, 1'000}));
