@@ -1,5 +1,6 @@
 // Signalling from the network: the decoder on any bytes (what it accepts must survive being written again), and an
 // engine that already knows the sender and holds a path, so that the handlers behind the decoder are reached.
+#include <algorithm>
 #include <cstdlib>
 #include <span>
 #include <vector>
@@ -51,7 +52,10 @@ void feed(std::span<const std::byte> bytes) {
   out.clear();
 
   for (std::size_t at = 0; at < bytes.size();) {
-    const std::size_t size = std::min<std::size_t>(bytes.size() - at, 2 + std::to_integer<std::size_t>(bytes[at]) * 4);
+    // A message as long as it says it is.
+    const std::size_t left = bytes.size() - at;
+    const std::size_t said = left < 4 ? left : std::to_integer<std::size_t>(bytes[at + 2]) << 8 | std::to_integer<std::size_t>(bytes[at + 3]);
+    const std::size_t size = std::min(left, std::max(said, wire::signal_message_header_bytes));
     auto packet = wire::encode_head(2, 1);
     if (wire::append_message(packet, bytes.subspan(at, size))) give(std::move(packet));
     at += size;
