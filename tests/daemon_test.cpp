@@ -109,7 +109,7 @@ TEST_F(Daemons, AMessageTravelsAndBothEndsSeeItsBound) {
   EXPECT_NE(worker["weaker_because"], "");
 
   ASSERT_TRUE(to_b->close());
-  EXPECT_EQ(received(*from_a), "error: the peer closed the channel");
+  EXPECT_EQ(received(*from_a), "error: peer closed");
   ASSERT_TRUE(from_a->close());
   EXPECT_TRUE(clean());
 }
@@ -153,7 +153,11 @@ TEST_F(Daemons, CreatingAndDestroyingInARowLeaksNothing) {
   }
   EXPECT_TRUE(clean());
   for (const auto& [was, daemon] : {std::pair{before[0], a_.get()}, std::pair{before[1], b_.get()}}) {
-    const Footprint now = footprint(*daemon);
+    Footprint now = footprint(*daemon);
+    for (int i = 0; i < 100 && now.descriptors != was.descriptors; ++i) {  // sessions that asked are being forgotten
+      std::this_thread::sleep_for(20ms);
+      now = footprint(*daemon);
+    }
     EXPECT_EQ(now.descriptors, was.descriptors);
     EXPECT_LE(now.kilobytes, was.kilobytes + 1'024 + static_cast<std::size_t>(rounds) / 10) << was.kilobytes << " -> " << now.kilobytes;
   }
@@ -165,6 +169,10 @@ TEST_F(Daemons, CreatingAndDestroyingInARowLeaksNothing) {
 }
 
 TEST_F(Daemons, AThousandChannelsCostNoDescriptors) {
+  a_->end(SIGTERM);
+  b_->end(SIGTERM);
+  // Every channel's packet may arrive at the same instant: best-effort input is then served behind them.
+  start({.extra = "[costs]\nbest_effort_period = \"1s\"\n"});
   auto receiving = session(*b_), sending = session(*a_);
   ASSERT_TRUE(receiving && sending);
   auto listener = receiving->listen(port);
@@ -373,10 +381,13 @@ TEST_F(Daemons, SessionsOfOneUserAreCountedAndTheRefusalSaysWhichLimit) {
   start({.extra = "[limits]\nsessions_per_uid = 5\n"});
   std::vector<Session> held;
   std::optional<Error> refusal;
-  for (int i = 0; i < 8 && !refusal; ++i) {
+  for (int i = 0; i < 8; ++i) {
     auto next = session(*a_);
-    if (next) held.push_back(std::move(*next));
-    else refusal = next.error();
+    if (!next) {
+      refusal = next.error();
+      break;
+    }
+    held.push_back(std::move(*next));
   }
   ASSERT_TRUE(refusal);
   EXPECT_EQ(held.size(), 5u);

@@ -56,6 +56,9 @@ class Application : public std::enable_shared_from_this<Application> {
   // Ends the connection (after what was sent); no callbacks any more.
   void close();
 
+  // Not empty: it is refused, and told so when it says Hello (before, it would not read the answer).
+  std::string refusal;
+
   // Handshake, driven by control.
   State state = State::connected;
   std::uint32_t workers_answered = 0;

@@ -131,19 +131,34 @@ int Control::run() {
   signals_.async_wait([this](error_code error, int) {
     if (!error) shut_down();
   });
+  if (auto listening = socket_.listen(); !listening) {
+    spdlog::error("{}", listening.error());
+    return 1;
+  }
   await_application();
   check_guards();
   set_timer();
   spdlog::info("{} serves {}", config_.daemon.name, config_.daemon.socket.string());
   io_.run();
+  release_everything();
+  return status_;
+}
+
+void Control::release_everything() {
   for (auto& [id, app] : applications_) {
     if (!app->arena.bytes().empty()) {
       reinterpret_cast<ipc::SessionBlock*>(app->arena.bytes().data())->daemon_alive.store(0, std::memory_order_seq_cst);
     }
     app->close();
   }
+  applications_.clear();
   for (auto& worker : workers_) worker->stop(worker_patience);
-  return status_;
+  for (auto* timer : {&node_timer_, &guard_timer_, &pause_timer_}) timer->cancel();
+  error_code ignored;
+  acceptor_.close(ignored);
+  signals_.cancel(ignored);
+  io_.restart();
+  io_.poll();  // what was waited for is called off, and lets go of what it held
 }
 
 void Control::stop(int status) {

@@ -45,6 +45,7 @@ class Control {
   void take_applications();
   void admit(ipc::Fd socket);
   [[nodiscard]] std::string objection(const Application::Peer& peer) const;
+  void release_everything();
   void requested(Application& app, ipc::Request request);
   void hello(Application& app, const ipc::Hello& hello);
   void mapped_by(Application& app);
@@ -79,6 +80,7 @@ class Control {
   void stop(int status);
   [[nodiscard]] Surroundings surroundings() const;
 
+  boost::asio::io_context io_{1};  // first: whatever waits in it must be destroyed before it
   const Config config_;
   ControlSocket socket_;
   std::vector<Link> links_;
@@ -86,11 +88,11 @@ class Control {
   Routes routes_;
   node::Node node_;
 
-  boost::asio::io_context io_{1};
   boost::asio::posix::stream_descriptor acceptor_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer node_timer_, guard_timer_, pause_timer_;
   std::map<SessionId, std::shared_ptr<Application>> applications_;
+  std::size_t refused_ = 0;             // of them: kept only to be told why not
   std::uint32_t next_session_ = 1;
   std::size_t descriptors_limit_ = 0;
 

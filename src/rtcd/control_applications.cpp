@@ -21,10 +21,7 @@ constexpr int applications_per_wake = 16;
 constexpr std::size_t descriptors_per_application = 3;  // socket, pidfd, and in the worker a doorbell
 constexpr std::size_t descriptors_reserve = 64;         // our own, and those of handshakes under way
 
-void refuse(int socket, Errc code, std::string text) {
-  const auto bytes = ipc::encode(ipc::Reply{ipc::Failed{0, Error{code, std::move(text), {}}}});
-  (void)ipc::send_packet(socket, bytes);
-}
+constexpr std::size_t refused_most = 16;                // told why at a time; beyond, the connection is just closed
 
 }  // namespace
 
@@ -56,11 +53,11 @@ void Control::take_applications() {
 std::string Control::objection(const Application::Peer& peer) const {
   if (shutting_down_) return "rtcd is ending";
   const std::size_t fit = (descriptors_limit_ - std::min(descriptors_limit_, descriptors_reserve)) / descriptors_per_application;
-  if (applications_.size() >= std::min<std::size_t>(config_.limits.sessions, fit)) {
+  if (applications_.size() - refused_ >= std::min<std::size_t>(config_.limits.sessions, fit)) {
     return fmt::format("rtcd serves {} applications already: limits.sessions is {}, and {} file descriptors (RLIMIT_NOFILE) serve {}",
                        applications_.size(), config_.limits.sessions, descriptors_limit_, fit);
   }
-  const auto of_user = std::ranges::count_if(applications_, [&](const auto& entry) { return entry.second->uid() == peer.uid; });
+  const auto of_user = std::ranges::count_if(applications_, [&](const auto& entry) { return entry.second->uid() == peer.uid && entry.second->refusal.empty(); });
   if (of_user >= static_cast<std::ptrdiff_t>(config_.limits.sessions_per_uid)) {
     return fmt::format("user {} has {} sessions already: limits.sessions_per_uid", peer.uid, of_user);
   }
@@ -69,7 +66,8 @@ std::string Control::objection(const Application::Peer& peer) const {
 
 void Control::admit(ipc::Fd socket) {
   Application::Peer peer = Application::peer_of(socket.get());
-  if (const std::string why = objection(peer); !why.empty()) return refuse(socket.get(), Errc::exhausted, why);
+  std::string refusal = objection(peer);
+  if (!refusal.empty() && refused_ >= refused_most) return;
   while (applications_.contains(SessionId{next_session_}) || next_session_ == 0) ++next_session_;
   const SessionId id{next_session_++};
   auto app = std::make_shared<Application>(
@@ -77,6 +75,8 @@ void Control::admit(ipc::Fd socket) {
       Application::Listener{
           .requested = [this](Application& a, ipc::Request request) { requested(a, std::move(request)); },
           .ended = [this](Application& a, const std::string& why) { end_application(a, why); }});
+  if (!refusal.empty()) ++refused_;
+  app->refusal = std::move(refusal);
   applications_.emplace(id, app);
   app->begin();
 }
@@ -110,10 +110,11 @@ void Control::hello(Application& app, const ipc::Hello& hello) {
                                               ipc::protocol_version, hello.version), {}}});
     return end_application(app, "its version does not fit");
   }
-  const auto fail = [&](const std::string& why) {
+  const auto fail = [&](const std::string& why) {  // `app` ends: return at once
     app.send(ipc::Failed{0, Error{Errc::exhausted, why, {}}});
     end_application(app, why);
   };
+  if (!app.refusal.empty()) return fail(app.refusal);
   auto memfd = create_arena();
   if (!memfd) return fail(memfd.error());
   auto arena = ArenaMap::map(memfd->get());
@@ -209,6 +210,7 @@ void Control::end_application(Application& app, const std::string& why) {
   if (app.state == Application::State::closed) return;
   spdlog::debug("session {} (pid {}, uid {}) ends: {}", app.id().value, app.pid(), app.uid(), why);
   const auto keep = app.shared_from_this();
+  if (!app.refusal.empty()) --refused_;
   app.close();
   for (std::uint32_t i = 0; i < app.workers_mapped; ++i) workers_[i]->drop_session(app.id());
   if (app.known_to_node) feed(node::SessionClosed{app.id(), why});

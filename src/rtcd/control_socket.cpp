@@ -38,11 +38,15 @@ std::expected<ControlSocket, std::string> ControlSocket::open(const std::filesys
   ipc::Fd socket{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!socket) return failed("socket");
   if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return failed("cannot listen on " + path.string());
+    return failed("cannot bind " + path.string());
   }
   if (chmod(path.c_str(), mode) != 0) return failed("chmod of " + path.string());
-  if (listen(socket.get(), backlog) != 0) return failed("listen");
   return ControlSocket{path, std::move(lock), std::move(socket)};
+}
+
+std::expected<void, std::string> ControlSocket::listen() const {
+  if (::listen(socket_.get(), backlog) != 0) return failed("cannot listen on " + path_.string());
+  return {};
 }
 
 ControlSocket::~ControlSocket() {

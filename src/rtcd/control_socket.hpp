@@ -17,6 +17,8 @@ class ControlSocket {
   ControlSocket& operator=(ControlSocket&&) = delete;
   ~ControlSocket();
 
+  // Lets applications in: only when everything behind it is ready.
+  [[nodiscard]] std::expected<void, std::string> listen() const;
   [[nodiscard]] int get() const noexcept { return socket_.get(); }
   [[nodiscard]] int lock() const noexcept { return lock_.get(); }
 

@@ -87,6 +87,10 @@ WorkerHandle::~WorkerHandle() { stop(1s); }
 
 void WorkerHandle::stop(Duration patience) {
   stopping_ = true;
+  socket_watch_.reset();
+  report_watch_.reset();
+  death_watch_.reset();
+  retry_.reset();
   const Order quit{.kind = Order::Kind::quit};
   ipc::send_packet(socket_.get(), std::as_bytes(std::span{&quit, 1})) == ipc::Transfer::done ||
       shutdown(socket_.get(), SHUT_RDWR) == 0;  // full: the end of the connection says the same
@@ -158,7 +162,7 @@ void WorkerHandle::flush_orders() {
   awaiting_room_ = true;
   socket_watch_->async_wait(stream_descriptor::wait_write, [this](error_code error) {
     awaiting_room_ = false;
-    if (!error) flush_orders();
+    if (!error && !stopping_) flush_orders();
   });
 }
 
@@ -215,7 +219,7 @@ void WorkerHandle::flush_commands() {
   retry_->expires_after(1ms);
   retry_->async_wait([this](error_code error) {
     retrying_ = false;
-    if (!error) flush_commands();
+    if (!error && !stopping_) flush_commands();
   });
 }
 
@@ -223,7 +227,7 @@ void WorkerHandle::flush_commands() {
 
 void WorkerHandle::await_answers() {
   socket_watch_->async_wait(stream_descriptor::wait_read, [this](error_code error) {
-    if (error) return;
+    if (error || stopping_) return;
     take_answers();
   });
 }
@@ -254,7 +258,7 @@ void WorkerHandle::note(const Answer& answer) {
 
 void WorkerHandle::await_reports() {
   report_watch_->async_wait(stream_descriptor::wait_read, [this](error_code error) {
-    if (error) return;
+    if (error || stopping_) return;
     drain_eventfd(control_wake_.get());
     take_reports();
     await_reports();
