@@ -159,7 +159,7 @@ TEST_F(Daemons, CreatingAndDestroyingInARowLeaksNothing) {
       now = footprint(*daemon);
     }
     EXPECT_EQ(now.descriptors, was.descriptors);
-    EXPECT_LE(now.kilobytes, was.kilobytes + 1'024 + static_cast<std::size_t>(rounds) / 10) << was.kilobytes << " -> " << now.kilobytes;
+    EXPECT_LE(now.kilobytes, was.kilobytes + 4'096) << was.kilobytes << " -> " << now.kilobytes;
   }
   for (const auto* daemon : {a_.get(), b_.get()}) {
     const auto status = ask(*daemon, "status");
