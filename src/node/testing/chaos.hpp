@@ -30,7 +30,8 @@ struct Chaos {
     for (int i = 0; i < steps; ++i) {
       act();
       world.run(us(static_cast<std::int64_t>(random.below(random.below(4) == 0 ? 400'000 : 3'000))));
-      if (!world.reconciles()) return "books do not agree in the middle";
+      // Recomputing all books costs more than the history itself: now and then, and at the end.
+      if (i % 16 == 15 && !world.reconciles()) return "books do not agree in the middle";
     }
     heal();
     world.run(std::chrono::seconds{12});  // every creation has been answered by now
