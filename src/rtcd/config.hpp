@@ -43,7 +43,7 @@ struct LimitsSection {
   std::uint64_t memory_per_uid_bytes = std::uint64_t{1} << 30;  // message buffers of one user's channels
   std::uint64_t memory_bytes = std::uint64_t{4} << 30;  // message buffers of all channels together
   std::uint32_t clips_per_worker = 32'768;              // channel ends one worker can serve
-  std::uint32_t packet_buffers = 8'192;                 // packets that one worker can stage
+  std::uint32_t packet_buffers = 16'384;                // packets that one worker can stage
 };
 
 struct WorkerSection {
@@ -62,7 +62,7 @@ struct LinkSection {
   std::uint64_t bits_per_second = 0;                    // capacity that channels and best effort share, wire bits
   std::uint32_t mtu_bytes = 0;                          // 0: the interface's
   Guard guard = Guard::share;
-  std::uint64_t foreign_bits_per_second = 0;            // guard = share: others on the interface send at most this
+  std::uint64_t foreign_bits_per_second = 1'000'000;    // guard = share: others on the interface send at most this
   std::uint32_t worker = 0;
   Duration horizon = std::chrono::milliseconds{2};      // H
   Duration propagation = std::chrono::microseconds{100};// pi: to the neighbour's arrival stamp
