@@ -39,7 +39,7 @@ struct CostModel {
   std::uint32_t packets_per_step = 8;  // P: a handler yields after so many packets
 
   // Best-effort input: a polling server of N packets per T_in.
-  std::uint32_t best_effort_packets = 16;
+  std::uint32_t best_effort_packets = 48;
   Duration best_effort_period{5'000'000};
 
   // Supply of a worker's core, softirq for arriving packets included (as loss).

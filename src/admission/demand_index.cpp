@@ -20,12 +20,13 @@ struct Counter {
     if (next >= before) return;
     const std::int64_t jobs = (before - 1 - next) / period + 1;
     count += jobs;
-    next = narrow(Wide{next} + Wide{jobs} * period);
+    next += jobs * period;  // <= before + period: far from overflow
   }
 };
 
-std::int64_t product(std::int64_t a, std::int64_t b) {
-  return narrow(Wide{a} * b);
+// count <= (t + J)/T + 1 and work <= T (a set is never loaded beyond 1): far from overflow.
+std::int64_t product(std::int64_t count, std::int64_t work) {
+  return count * work;
 }
 
 }  // namespace

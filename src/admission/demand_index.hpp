@@ -84,7 +84,7 @@ class DemandIndex {
     std::uint64_t used = 0;  // when, for throwing out the oldest
     std::vector<Event> events;
   };
-  static constexpr std::size_t known_max = 256;
+  static constexpr std::size_t known_max = 1'024;
   static constexpr std::size_t known_events_max = 4'096;       // larger ones are not kept
   static constexpr std::size_t bucket_events_max = 1'000'000;  // more are not looked at one by one
   struct Question;
