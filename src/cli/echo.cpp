@@ -12,6 +12,9 @@ namespace rtchan::cli {
 
 namespace {
 
+constexpr Duration count_within = std::chrono::seconds{10};
+constexpr Duration ask_count_again = std::chrono::milliseconds{200};
+
 Error not_a_responder(Duration waited) {
   return {Errc::timed_out,
           fmt::format("no answering channel within {} s: is `rtc ping --listen` or `rtc perf --listen` on that port?",
@@ -40,6 +43,25 @@ std::expected<void, Error> answer(Channel& out, const Payload& asked, std::size_
   payload.kind = PayloadKind::echo;
   write_payload(payload, reply->bytes());
   return reply->commit();
+}
+
+// How many messages of a burst arrived. The question is repeated: on best effort it may be lost behind the burst.
+std::expected<BurstResult, Error> count_of(Conversation& conversation, std::uint32_t stream, BurstResult result) {
+  std::array<std::byte, payload_bytes> end{};
+  write_payload({.kind = PayloadKind::end, .stream = stream, .sequence = result.sent, .clock = clock_identity()}, end);
+  for (const Instant start = RawClock::now(); RawClock::now() - start < count_within;) {
+    if (const auto sent = send(conversation.out, end, count_within); !sent) return std::unexpected(sent.error());
+    const auto reply = receive(conversation.in, ask_count_again);
+    if (!reply && reply.error().code != Errc::timed_out) return std::unexpected(reply.error());
+    const auto payload = reply ? read_payload(reply->bytes()) : std::nullopt;
+    if (!payload || payload->kind != PayloadKind::echo || payload->stream != stream || reply->bytes().size() < echo_bytes) continue;
+    const EchoTimes times = read_echo_times(reply->bytes());
+    result.received = payload->sequence;
+    const double seconds = std::chrono::duration<double>(times.read - times.readable).count();
+    if (seconds > 0) result.received_per_second = static_cast<double>(result.received - 1) / seconds;
+    return result;
+  }
+  return std::unexpected(Error{Errc::timed_out, "the responder does not say how many messages arrived", {}});
 }
 
 }  // namespace
@@ -95,20 +117,7 @@ std::expected<BurstResult, Error> burst(Conversation& conversation, std::uint32_
     if (const auto sent = message->commit(); !sent) return std::unexpected(sent.error());
     ++result.sent;
   }
-  std::array<std::byte, payload_bytes> end{};
-  write_payload({.kind = PayloadKind::end, .stream = stream, .sequence = result.sent, .clock = clock}, end);
-  if (const auto sent = send(conversation.out, end, std::chrono::seconds{10}); !sent) return std::unexpected(sent.error());
-  while (true) {
-    const auto reply = receive(conversation.in, std::chrono::seconds{10});
-    if (!reply) return std::unexpected(reply.error());
-    const auto payload = read_payload(reply->bytes());
-    if (!payload || payload->kind != PayloadKind::echo || payload->stream != stream || reply->bytes().size() < echo_bytes) continue;
-    const EchoTimes times = read_echo_times(reply->bytes());
-    result.received = payload->sequence;
-    const double seconds = std::chrono::duration<double>(times.read - times.readable).count();
-    if (seconds > 0) result.received_per_second = static_cast<double>(result.received - 1) / seconds;
-    return result;
-  }
+  return count_of(conversation, stream, result);
 }
 
 std::expected<std::uint64_t, Error> respond(Session& session, Channel in, std::uint16_t reply_port) {

@@ -1,4 +1,6 @@
 // rtc: one command for everything a person does with channels.
+#include <fmt/format.h>
+
 #include "cli/command.hpp"
 #include "cli/demo/command.hpp"
 
@@ -25,6 +27,10 @@ int main(int argc, char** argv) {
   CLI::App* demo = demo::add_command(app, demo_options);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    if (argc < 2 || argv[1][0] == '-') return app.exit(error) == 0 ? 0 : static_cast<int>(cli::ExitStatus::usage);
+    fmt::print(stderr, "rtc: {}\n", app.get_subcommands().empty() ? fmt::format("no command \"{}\"", argv[1]) : error.what());
+    return static_cast<int>(cli::ExitStatus::usage);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(cli::ExitStatus::usage);
   }

@@ -21,7 +21,8 @@ auto in_slices(Duration timeout, Attempt&& attempt) -> decltype(attempt(timeout)
     auto result = attempt(std::clamp(left, Duration{0}, patience_slice));
     const bool over = left <= patience_slice && timeout != forever;
     const bool waited = !result && (result.error().code == Errc::timed_out || result.error().code == Errc::would_block);
-    if (!waited || over) return result;
+    if (!waited) return result;
+    if (over) return std::unexpected(Error{Errc::timed_out, result.error().text, {}});
     if (interrupted()) return std::unexpected(Error{Errc::closed, "interrupted", {}});
   }
 }

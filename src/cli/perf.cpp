@@ -47,17 +47,17 @@ void add_sending_options(CLI::App& app, PerfOptions& o) {
       ->type_name("FILE")
       ->group("Sending");
   app.add_option("--at-once", o.at_once, "messages that come together, at the same rate [1]")
-      ->check(CLI::Range(1u, 65'536u))
+      ->check(CLI::Range(1u, 65'536u).description(""))
       ->type_name("")
       ->group("Sending");
   app.add_option("--streams", o.streams, "channels with this contract [1]")
-      ->check(CLI::Range(1u, 16'000u))
+      ->check(CLI::Range(1u, 16'000u).description(""))
       ->type_name("")
       ->group("Sending");
   app.add_option_function<std::string>(
          "--when-full", [&o](const std::string& what) { o.when_full = what == "drop" ? WhenFull::drop : WhenFull::wait; },
          "a message that finds no room: wait (handed over late) or drop (counted) [wait]")
-      ->check(CLI::IsMember({"wait", "drop"}))
+      ->check(CLI::IsMember({"wait", "drop"}).description(""))
       ->type_name("")
       ->group("Sending");
   app.add_flag("--check", o.check_filler, "fill messages and check every byte at the receiver")->group("Sending");
@@ -74,7 +74,7 @@ void add_other_options(CLI::App& app, PerfOptions& o) {
   app.add_flag("--beside-udp", o.beside_udp,
                "also over plain UDP, in turns, and print ratios; the receiver needs it too (UDP on the same port number)")
       ->group("Round trip");
-  app.add_option("--rounds", o.rounds, "how often, in turns [5]")->check(CLI::Range(1u, 1000u))->type_name("")->group("Round trip");
+  app.add_option("--rounds", o.rounds, "how often, in turns [5]")->check(CLI::Range(1u, 1000u).description(""))->type_name("")->group("Round trip");
   app.add_option_function<std::string>(
          "--duration",
          [&o](const std::string& text) {

@@ -94,10 +94,16 @@ class Course {
     Qos qos{.max_rate = options_.contract.rate, .max_burst = options_.contract.burst, .max_message_bytes = bytes,
             .max_delay = options_.contract.delay};
     auto made = call(session_, options_.to, qos, std::chrono::seconds{5});
-    if (!made && made.error().code == Errc::refused && made.error().refusal.fitting_rate > 1) {
-      qos.max_rate = made.error().refusal.fitting_rate * 0.4;  // there and back may share a processor
-      console_.note(fmt::format("{} of {} do not fit ({}); taking {}", format_rate(options_.contract.rate), format_bytes(bytes),
-                                sentence(made.error()), format_rate(qos.max_rate)));
+    if (!made && made.error().code == Errc::refused) {
+      const Refusal& hint = made.error().refusal;
+      if (hint.fitting_delay > Duration{0}) {
+        qos.max_delay = hint.fitting_delay * 3 / 2;
+      } else if (hint.fitting_rate > 1) {
+        qos.max_rate = hint.fitting_rate * 0.4;  // there and back may share a processor
+      } else {
+        return made;
+      }
+      console_.note(fmt::format("not admitted as asked ({}); taking {}", sentence(made.error()), describe(qos)));
       made = call(session_, options_.to, qos, std::chrono::seconds{5});
     }
     pace = qos.max_rate;

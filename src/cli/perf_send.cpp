@@ -94,7 +94,7 @@ class LoadRun {
       const Duration now = RawClock::now() - start_;
       if (now >= length) break;
       const LoadGenerator::Next next = generator_.step(now);
-      if (next.finished) break;
+      if (next.finished && nothing_to_wait_for()) break;
       show_progress();
       if (next.wake > now) sleep_until(std::min(next.wake, length), next.blocked);
     }
@@ -106,6 +106,12 @@ class LoadRun {
   [[nodiscard]] std::uint64_t violations() const noexcept { return violations_; }
 
  private:
+  // A run by time lasts its time, even if its schedule ends with a pause: the channels stay open.
+  [[nodiscard]] bool nothing_to_wait_for() const {
+    const auto& counts = generator_.counts();
+    return options_.count != UINT64_MAX || std::all_of(counts.begin(), counts.end(), [](const auto& c) { return c.broken; });
+  }
+
   void sleep_until(Duration wake, bool blocked) {
     Duration wait = std::min<Duration>(wake - (RawClock::now() - start_), patience_slice);
     if (blocked) wait = std::min(wait, ask_again);

@@ -33,7 +33,15 @@ struct Outcome {
   PipeReader reader;
   double seconds = 0;
   Statistics statistics{};
+  nlohmann::json late = nlohmann::json::array();  // the first of them, so that a cause can be looked for
 };
+constexpr std::size_t late_shown = 1000;
+
+void note_lateness(Outcome& outcome, const ReceiveLoan& message, Duration bound) {
+  const auto delay = message.delay();
+  if (!delay || *delay <= bound || outcome.late.size() == late_shown) return;
+  outcome.late.push_back({{"number", message.number()}, {"readable_ns", message.readable().count()}, {"delay_ns", delay->count()}});
+}
 
 // Takes messages until the stream has ended one way or the other.
 Outcome take_stream(Channel& channel, Spool& spool, Console& console) {
@@ -46,6 +54,7 @@ Outcome take_stream(Channel& channel, Spool& spool, Console& console) {
       outcome.wrong = fmt::format("the stream broke off after {} bytes: {}", outcome.reader.bytes(), sentence(message.error()));
       break;
     }
+    note_lateness(outcome, *message, channel.bound());
     const auto bytes = outcome.reader.take(message->bytes());
     if (!bytes) {
       outcome.wrong = bytes.error();
@@ -92,6 +101,7 @@ ExitStatus report(const Outcome& outcome, Console& console) {
                   {"seconds", outcome.seconds},
                   {"complete", outcome.wrong.empty()},
                   {"late", s.late},
+                  {"late_messages", outcome.late},
                   {"lost", s.lost},
                   {"bound_ns", s.bound.count()},
                   {"worst_delay_ns", s.worst_delay.value_or(Duration{0}).count()}});

@@ -24,6 +24,11 @@ constexpr std::uint64_t best_effort_bytes = 256 << 10;
 constexpr std::uint32_t best_effort_slots = 16;
 constexpr std::uint32_t best_effort_packets = 32;
 
+// A receiving worker that the machine takes away for so long finds all that came meanwhile at once. Those messages may be
+// late, but they need not be lost for want of packet buffers. Costs memory only; no more than so many packets.
+constexpr Duration worker_pause = std::chrono::milliseconds{50};
+constexpr std::uint64_t worker_pause_packets = 128;
+
 constexpr Duration no_time{0};
 
 Duration grown(Duration own, std::uint64_t stretch) {
@@ -60,6 +65,8 @@ std::uint32_t packets_of(const Plan& plan, const Delays& d) {
     case clips::Role::forward:
       messages = admission::hop_buffers(c, d.previous, plan.before.last_horizon, plan.before.last_propagation,
                                         d.cpu + d.link);
+      messages += std::min<std::uint64_t>(static_cast<std::uint64_t>(worker_pause / c.period),
+                                          worker_pause_packets / std::max<std::uint64_t>(plan.packets, 1));
       break;
   }
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(messages * plan.packets, UINT32_MAX / 2));

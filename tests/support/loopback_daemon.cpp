@@ -42,7 +42,8 @@ LoopbackDaemon::LoopbackDaemon(const std::filesystem::path& directory, int numbe
       log_(directory / fmt::format("{}.log", number)),
       socket_((directory / fmt::format("{}.sock", number)).string()) {
   std::ofstream out{config_};
-  out << fmt::format("[daemon]\nname = \"host{}\"\nsocket = \"{}\"\n{}\n", number, socket_, options.daemon_extra);
+  out << fmt::format("[daemon]\nname = \"host{}\"\nsocket = \"{}\"\nlease = \"{}\"\n{}\n", number, socket_,
+                     options.lease, options.daemon_extra);
   for (int i = 0; i < options.workers; ++i) out << "[[worker]]\nscheduling = \"other\"\n";
   out << fmt::format("[[link]]\nname = \"net0\"\ninterface = \"lo\"\naddress = \"{}\"\nport = {}\nrate = \"1Gbit\"\n"
                      "mtu = 1500\nguard = \"none\"\nworker = {}\n",

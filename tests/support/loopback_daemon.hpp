@@ -13,6 +13,7 @@ class LoopbackDaemon {
   struct Options {
     std::uint16_t port{};             // UDP, the same for all daemons of a test
     std::vector<int> neighbours{};    // numbers of the daemons it can reach
+    std::string lease = "2s";         // each channel is refreshed four times in it
     std::string daemon_extra{};       // further lines inside [daemon]
     std::string extra{};              // further TOML
     int workers = 1;                  // the link is served by the last

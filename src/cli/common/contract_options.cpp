@@ -21,7 +21,7 @@ void add_contract_options(CLI::App& app, ContractOptions& options) {
                fmt::format("messages a second at most: 500/s, 10k/s, 30/min [{}]", format_rate(options.rate)))
       ->group(group);
   app.add_option("--burst", options.burst, fmt::format("messages at once at most [{}]", options.burst))
-      ->check(CLI::Range(1u, limits::burst_messages))
+      ->check(CLI::Range(1u, limits::burst_messages).description(""))
       ->type_name("")
       ->group(group);
   add_quantity(app, "--size", options.bytes, parse_message_bytes,

@@ -67,8 +67,18 @@ std::string cell(std::string_view key, const json& value) {
   return text;
 }
 
-bool is_list_of(const json& value, bool (json::*kind)() const noexcept) {
-  return value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), [kind](const json& v) { return (v.*kind)(); });
+bool is_list_of_objects(const json& value) {
+  return value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), [](const json& v) { return v.is_object(); });
+}
+
+// Rows of a table: objects without objects inside.
+bool is_flat(const json& list) {
+  for (const json& row : list) {
+    for (const json& field : row) {
+      if (field.is_object() || is_list_of_objects(field)) return false;
+    }
+  }
+  return true;
 }
 
 // [["packets dropped: label unknown", 3], ...]
@@ -103,6 +113,12 @@ std::string table_of(const json& list) {
     table.row(std::move(cells));
   }
   return table.text();
+}
+
+std::string blocks_of(const json& list) {
+  std::string text;
+  for (const json& item : list) text += (text.empty() ? "" : "\n") + render(item);
+  return text;
 }
 
 std::string counters_of(const json& pairs) {
@@ -157,7 +173,7 @@ std::string Table::text() const {
 std::string render(const nlohmann::ordered_json& value) {
   if (value.is_object()) return object_of(value);
   if (is_counters(value)) return counters_of(value);
-  if (is_list_of(value, &json::is_object)) return table_of(value);
+  if (is_list_of_objects(value)) return is_flat(value) ? table_of(value) : blocks_of(value);
   if (value.is_array()) {
     std::string text;
     for (const json& item : value) text += cell("", item) + "\n";

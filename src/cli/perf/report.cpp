@@ -25,9 +25,9 @@ std::vector<std::string> delay_row(std::string name, const Histogram& h, std::st
 bool guaranteed(const Qos& qos) { return qos.service == ServiceClass::guaranteed; }
 
 std::string counts_line(const Summary& s) {
-  return fmt::format("{} messages of {}{}: {} lost, {} late, {} out of order, {} twice, {} damaged", s.received,
-                     s.handed_over, s.sender_finished ? "" : " (so far seen; the sender did not say how many)", s.lost,
-                     guaranteed(s.contract) ? std::to_string(s.late) : std::string("no bound, none"), s.out_of_order,
+  return fmt::format("{} messages of {}{}: {} lost, {}{} out of order, {} twice, {} damaged", s.received, s.handed_over,
+                     s.sender_finished ? "" : " (as far as seen; the sender did not say how many)", s.lost,
+                     guaranteed(s.contract) ? fmt::format("{} late, ", s.late) : std::string(), s.out_of_order,
                      s.duplicates, s.damaged);
 }
 
