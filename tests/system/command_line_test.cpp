@@ -16,7 +16,9 @@ using ::testing::HasSubstr;
 class CommandLine : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto made = Rig::make("cli", Wire::direct);
+    lab::DaemonOptions options;
+    options.guard = "none";  // plain UDP runs beside us here: `share` would rightly call the promises void
+    auto made = Rig::make("cli", Wire::direct, options);
     ASSERT_TRUE(made) << made.error();
     rig_ = std::move(*made);
   }
