@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "clips/counters.hpp"
 
@@ -23,10 +24,12 @@ Duration LinkScheduler::wire_time(std::size_t packet_bytes) const noexcept {
                                             config_.bits_per_second)};
 }
 
-Duration LinkScheduler::outstanding(Instant now) const noexcept {
+Duration LinkScheduler::handed_over(Instant now) const noexcept {
   const Duration by_clock = busy_until_ > now ? busy_until_ - now : Duration{0};
   return std::max(by_clock, uncompleted_wire_);
 }
+
+Duration LinkScheduler::outstanding(Instant now) const noexcept { return handed_over(now) + chosen_wire_; }
 
 void LinkScheduler::stage(LinkFlow& flow, Frame frame, Instant now) noexcept {
   const bool first = flow.packets.empty();
@@ -60,19 +63,14 @@ void LinkScheduler::forget(LinkFlow& flow) noexcept {
 Instant LinkScheduler::serve(Instant now) noexcept {
   settle(now);
   real_time_.promote(now);
-  if (chosen_ > 0) {  // a full device comes first: it was their turn
-    busy_until_ = now;
-    for (std::size_t i = 0; i < chosen_; ++i) stamp(batch_[i], now);
-    if (!transmit()) return now + limits::device_retry;
-  }
   while (chosen_ < batch_most && uncompleted_.size() + chosen_ < outstanding_most) {
-    const Candidate candidate = next();
+    const Candidate candidate = next(now);
     if (candidate.flow == nullptr || !may_go(candidate, now)) break;
     choose(candidate, now);
   }
   if (chosen_ == 0) return next_visit(now);
   const bool full_batch = chosen_ == batch_most;
-  if (!transmit()) return now + limits::device_retry;
+  if (!transmit(now)) return now + limits::device_retry;
   return full_batch ? now : next_visit(now);
 }
 
@@ -87,9 +85,10 @@ void LinkScheduler::settle(Instant now) noexcept {
   }
 }
 
-LinkScheduler::Candidate LinkScheduler::next() noexcept {
+LinkScheduler::Candidate LinkScheduler::next(Instant now) noexcept {
   LinkFlow* flow = real_time_.current();
-  if (flow == nullptr && round_first_ != nullptr) return {round_first_, never};
+  LinkFlow* in_turn = best_effort_blocked(now) ? signalling_ : round_first_;
+  if (flow == nullptr && in_turn != nullptr) return {in_turn, never};
   if (flow == nullptr) flow = real_time_.early();
   return {flow, flow == nullptr ? never : store_[flow->packets.front()].deadline};
 }
@@ -107,71 +106,109 @@ bool LinkScheduler::may_go(const Candidate& candidate, Instant now) const noexce
 
 void LinkScheduler::choose(const Candidate& candidate, Instant now) noexcept {
   LinkFlow& flow = *candidate.flow;
-  Chosen& chosen = batch_[chosen_++];
-  chosen.frame = flow.packets.pop(store_);
-  chosen.flow = &flow;
-  chosen.cls = flow.best_effort ? link::TrafficClass::best_effort : link::TrafficClass::real_time;
-  stamp(chosen, now);
-  const Duration wire = store_[chosen.frame].wire;
-  uncompleted_wire_ += wire;
-  [[maybe_unused]] const bool pushed = uncompleted_.push({wire, busy_until_});
-  assert(pushed);
-  if (candidate.deadline != never) flow.last_current = store_[chosen.frame].logical;
-  if (candidate.deadline == never && --flow.turn_left == 0) leave_round(flow);
+  const bool in_turn = candidate.deadline == never;
+  batch_[chosen_++] = {.frame = flow.packets.pop(store_),
+                       .flow = &flow,
+                       .cls = flow.best_effort ? link::TrafficClass::best_effort : link::TrafficClass::real_time,
+                       .last_current = flow.last_current,
+                       .turn_left = flow.turn_left,
+                       .in_turn = in_turn};
+  const Packet& packet = store_[batch_[chosen_ - 1].frame];
+  chosen_wire_ += packet.wire;
+  if (!in_turn) flow.last_current = packet.logical;
+  if (in_turn && --flow.turn_left == 0) leave_round(flow);
   requeue(flow, now);
 }
 
+// Hands the batch to the driver in order, as runs of one class, then sorts out who has gone. A class that is full gets
+// nothing more of this batch; behind a full real-time class nothing goes. False: real time was refused.
+bool LinkScheduler::transmit(Instant now) noexcept {
+  bool real_time_full = false;
+  for (std::size_t begin = 0, end = 0; begin < chosen_ && !real_time_full; begin = end) {
+    const link::TrafficClass cls = batch_[begin].cls;
+    while (end < chosen_ && batch_[end].cls == cls) ++end;
+    const bool best_effort = cls == link::TrafficClass::best_effort;
+    if (best_effort && best_effort_blocked(now)) continue;
+    if (hand_over(begin, end - begin, now) == end - begin) continue;
+    if (best_effort) {
+      best_effort_retry_ = now + limits::device_retry;
+    } else {
+      real_time_full = true;
+    }
+  }
+  finish_batch(now);
+  return !real_time_full;
+}
+
+// One call of the driver. Returns how many packets it took; only they are outstanding.
+std::size_t LinkScheduler::hand_over(std::size_t begin, std::size_t count, Instant now) noexcept {
+  Duration ahead = handed_over(now);
+  for (std::size_t i = 0; i < count; ++i) {
+    Chosen& chosen = batch_[begin + i];
+    ahead += store_[chosen.frame].wire;
+    stamp(chosen, ahead, now);
+    to_driver_[i] = {&store_[chosen.frame].to, store_.bytes(chosen.frame).first(store_[chosen.frame].bytes)};
+  }
+  const std::size_t taken = config_.driver->transmit(batch_[begin].cls, std::span(to_driver_).first(count));
+  for (std::size_t i = 0; i < taken; ++i) {
+    Chosen& gone = batch_[begin + i];
+    gone.taken = true;
+    const Duration wire = store_[gone.frame].wire;
+    busy_until_ = std::max(now, busy_until_) + wire;
+    uncompleted_wire_ += wire;
+    [[maybe_unused]] const bool pushed = uncompleted_.push({wire, busy_until_});
+    assert(pushed);
+  }
+  bump(counters_.bursts);
+  bump(counters_.burst_packets, taken);
+  if (taken < count) bump(counters_.link_full);
+  return taken;
+}
+
 // The packet is on the wire, all of it, by max(clock, reported) + J_c at the latest; rem says what is left then.
-void LinkScheduler::stamp(Chosen& chosen, Instant now) noexcept {
+// `ahead`: what is outstanding, itself included.
+void LinkScheduler::stamp(Chosen& chosen, Duration ahead, Instant now) noexcept {
   const Packet& packet = store_[chosen.frame];
-  const Duration before = outstanding(now);
-  busy_until_ = std::max(now, busy_until_) + packet.wire;
-  chosen.finish = now + before + packet.wire + config_.refill_latency;
+  chosen.finish = now + ahead + config_.refill_latency;
   const Duration rem = packet.deadline == never ? Duration{0}
                                                 : std::max(Duration{0}, packet.deadline - chosen.finish);
   wire::set_rem_and_seal(store_.bytes(chosen.frame).first(packet.bytes), rem);
 }
 
-// Hands the batch to the driver, class by class in order. False: the device is full; the rest stays chosen.
-bool LinkScheduler::transmit() noexcept {
-  std::size_t begin = 0;
-  while (begin < chosen_) {
-    const link::TrafficClass cls = batch_[begin].cls;
-    std::size_t n = 0;
-    while (begin + n < chosen_ && batch_[begin + n].cls == cls) {
-      const Frame frame = batch_[begin + n].frame;
-      to_driver_[n++] = {&store_[frame].to, store_.bytes(frame).first(store_[frame].bytes)};
-    }
-    const std::size_t taken = config_.driver->transmit(cls, std::span(to_driver_).first(n));
-    bump(counters_.bursts);
-    bump(counters_.burst_packets, taken);
-    begin += taken;
-    if (taken < n) {
-      bump(counters_.link_full);
-      finish_batch(begin);
-      return false;
-    }
+// What did not go goes back, latest first, so that every flow and the round are as if it had not been chosen. Only then
+// are clips told of what has gone: that may make them forget() what is queued.
+void LinkScheduler::finish_batch(Instant now) noexcept {
+  const std::size_t count = std::exchange(chosen_, 0);
+  chosen_wire_ = Duration{0};
+  for (std::size_t i = count; i > 0; --i) {
+    if (!batch_[i - 1].taken) put_back(batch_[i - 1], now);
   }
-  finish_batch(begin);
-  return true;
-}
-
-void LinkScheduler::finish_batch(std::size_t taken) noexcept {
-  for (std::size_t i = 0; i < taken; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     const Chosen& gone = batch_[i];
+    if (!gone.taken) continue;
     store_.give(gone.frame, gone.flow->frames);
     departures_.departed(*gone.flow, store_[gone.frame], gone.finish);
   }
-  std::copy(batch_.begin() + static_cast<std::ptrdiff_t>(taken), batch_.begin() + static_cast<std::ptrdiff_t>(chosen_),
-            batch_.begin());
-  chosen_ -= taken;
+}
+
+void LinkScheduler::put_back(Chosen& chosen, Instant now) noexcept {
+  LinkFlow& flow = *chosen.flow;
+  flow.packets.push_front(store_, chosen.frame);
+  flow.last_current = chosen.last_current;
+  if (chosen.in_turn) {
+    leave_round(flow);
+    enter_round(flow, nullptr, round_first_);
+    flow.turn_left = chosen.turn_left;
+  }
+  requeue(flow, now);
 }
 
 // When the next packet in order may go. Refilling only once half of what may be outstanding has drained makes
 // batches instead of single packets; the wire never runs dry for it.
 Instant LinkScheduler::next_visit(Instant now) noexcept {
-  const Instant order_changes = std::min(real_time_.next_eligible(), real_time_.next_current());
-  const Candidate candidate = next();
+  Instant order_changes = std::min(real_time_.next_eligible(), real_time_.next_current());
+  if (best_effort_blocked(now) && round_first_ != nullptr) order_changes = std::min(order_changes, best_effort_retry_);
+  const Candidate candidate = next(now);
   if (candidate.flow == nullptr) return order_changes;
   const Duration wire = store_[candidate.flow->packets.front()].wire;
   if (busy_until_ <= now) return std::min(order_changes, now + wire);  // completions are late
@@ -182,20 +219,25 @@ Instant LinkScheduler::next_visit(Instant now) noexcept {
 
 void LinkScheduler::join_round(LinkFlow& flow) noexcept {
   if (flow.in_round) return;
-  flow.in_round = true;
-  flow.next = nullptr;
   flow.turn_left = std::max(flow.turn, 1u);
-  (round_first_ == nullptr ? round_first_ : round_last_->next) = &flow;
-  round_last_ = &flow;
+  enter_round(flow, round_last_, nullptr);
+}
+
+void LinkScheduler::enter_round(LinkFlow& flow, LinkFlow* before, LinkFlow* after) noexcept {
+  flow.in_round = true;
+  flow.previous = before;
+  flow.next = after;
+  (before == nullptr ? round_first_ : before->next) = &flow;
+  (after == nullptr ? round_last_ : after->previous) = &flow;
+  if (!flow.best_effort) signalling_ = &flow;
 }
 
 void LinkScheduler::leave_round(LinkFlow& flow) noexcept {
   if (!flow.in_round) return;
   flow.in_round = false;
-  LinkFlow* before = nullptr;
-  for (LinkFlow* f = round_first_; f != &flow; f = f->next) before = f;
-  (before == nullptr ? round_first_ : before->next) = flow.next;
-  if (round_last_ == &flow) round_last_ = before;
+  (flow.previous == nullptr ? round_first_ : flow.previous->next) = flow.next;
+  (flow.next == nullptr ? round_last_ : flow.next->previous) = flow.previous;
+  if (signalling_ == &flow) signalling_ = nullptr;
 }
 
 }  // namespace rtchan::clips

@@ -12,6 +12,10 @@
 // with beta* from admission (admission/burst_bound.hpp). Outstanding is what the link clock says at the configured
 // capacity, or what the driver has not reported complete, whichever is more.
 //
+// A full device. What the driver does not take goes back to the head of its flow, as if it had never been chosen: it
+// is not outstanding, and forget() drops it like the rest. A full best-effort class holds up best effort alone, for
+// limits::device_retry; behind a full real-time class everything waits, and the next visit tries again.
+//
 // It refuses to know what is in a packet, and never looks at one that is not at the head of its flow.
 #pragma once
 
@@ -47,6 +51,7 @@ struct LinkFlow {
   // The scheduler's own.
   EdfPlace edf;
   LinkFlow* next = nullptr;  // in the round of best effort
+  LinkFlow* previous = nullptr;
   bool in_round = false;
   std::uint32_t turn_left = 0;
 };
@@ -73,7 +78,7 @@ class LinkScheduler {
 
   // Appends a complete packet to its flow. Packets of one flow come in the order of their deadlines.
   void stage(LinkFlow& flow, Frame frame, Instant now) noexcept;
-  // Drops what the flow has queued. Packets that a full device sent back stay until it takes them.
+  // Drops what the flow has queued, what a full device did not take included.
   void forget(LinkFlow& flow) noexcept;
 
   // Hands over what the rule allows, in one batch. Returns when the next visit is due.
@@ -92,6 +97,11 @@ class LinkScheduler {
     LinkFlow* flow{};
     link::TrafficClass cls{};
     Instant finish{};
+    bool taken = false;
+    // Of the flow, before it was chosen.
+    Instant last_current{};
+    std::uint32_t turn_left{};
+    bool in_turn = false;  // chosen as best effort
   };
   struct Candidate {
     LinkFlow* flow;
@@ -103,16 +113,21 @@ class LinkScheduler {
   };
 
   void settle(Instant now) noexcept;
-  Candidate next() noexcept;
+  Candidate next(Instant now) noexcept;
+  [[nodiscard]] bool best_effort_blocked(Instant now) const noexcept { return now < best_effort_retry_; }
+  [[nodiscard]] Duration handed_over(Instant now) const noexcept;
   [[nodiscard]] Duration allowed(const Candidate& candidate, Instant now) const noexcept;
   [[nodiscard]] bool may_go(const Candidate& candidate, Instant now) const noexcept;
   void choose(const Candidate& candidate, Instant now) noexcept;
   void requeue(LinkFlow& flow, Instant now) noexcept;
-  void stamp(Chosen& chosen, Instant now) noexcept;
-  bool transmit() noexcept;
-  void finish_batch(std::size_t taken) noexcept;
+  bool transmit(Instant now) noexcept;
+  std::size_t hand_over(std::size_t begin, std::size_t count, Instant now) noexcept;
+  void stamp(Chosen& chosen, Duration ahead, Instant now) noexcept;
+  void put_back(Chosen& chosen, Instant now) noexcept;
+  void finish_batch(Instant now) noexcept;
   Instant next_visit(Instant now) noexcept;
   void join_round(LinkFlow& flow) noexcept;
+  void enter_round(LinkFlow& flow, LinkFlow* before, LinkFlow* after) noexcept;
   void leave_round(LinkFlow& flow) noexcept;
 
   LinkConfig config_;
@@ -123,14 +138,17 @@ class LinkScheduler {
   EdfQueue<LinkFlow> real_time_;
   LinkFlow* round_first_ = nullptr;  // best effort
   LinkFlow* round_last_ = nullptr;
+  LinkFlow* signalling_ = nullptr;   // while it is in the round: the one flow there that is not of the best-effort class
+  Instant best_effort_retry_ = long_ago;  // until then the device's best-effort class counts as full
 
   Instant busy_until_ = long_ago;    // link clock: everything handed over is on the wire
+  Duration chosen_wire_{};           // of the batch that is being put together
   Duration uncompleted_wire_{};
   Fifo<Uncompleted> uncompleted_{outstanding_most};  // FIFO as handed over
 
   std::array<Chosen, batch_most> batch_{};
   std::array<link::TxPacket, batch_most> to_driver_{};
-  std::size_t chosen_ = 0;           // after serve(): what a full device did not take
+  std::size_t chosen_ = 0;           // 0 outside serve()
 };
 
 }  // namespace rtchan::clips

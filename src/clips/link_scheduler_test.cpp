@@ -1,130 +1,18 @@
 // The link scheduler alone, on a wire that records when each packet's last bit has left.
 #include "clips/link_scheduler.hpp"
 
-#include <gtest/gtest.h>
-
-#include <cstring>
-#include <deque>
 #include <map>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "admission/policy.hpp"
+#include "clips/testing/link_rig.hpp"
 
 namespace rtchan::clips {
 namespace {
 
-using std::chrono::microseconds;
-constexpr Instant start{std::chrono::seconds{1}};
-constexpr std::uint64_t gigabit = 1'000'000'000;
-constexpr std::uint32_t overhead_bytes = 66;
-constexpr std::size_t payload = 1472;
-
-// Sends in order at the configured rate; what is in it cannot be taken back.
-class Wire final : public link::Driver {
- public:
-  struct Sent {
-    std::uint32_t id;
-    link::TrafficClass cls;
-    Duration rem;
-    Instant finish;
-  };
-  Instant now = start;
-  Instant free = long_ago;
-  std::vector<Sent> sent;
-  std::vector<std::size_t> bursts;
-  std::size_t room = SIZE_MAX;     // packets that the device takes before it is full
-  bool reports_completion = false;
-
-  std::size_t transmit(link::TrafficClass cls, std::span<const link::TxPacket> packets) override {
-    std::size_t n = 0;
-    for (const link::TxPacket& p : packets) {
-      if (room == 0) break;
-      if (room != SIZE_MAX) --room;
-      free = std::max(free, now) + Duration{static_cast<std::int64_t>((p.bytes.size() + overhead_bytes) * 8)};
-      const auto decoded = wire::decode(p.bytes);
-      EXPECT_TRUE(decoded) << "a packet leaves sealed";
-      sent.push_back({decoded->header.first_message, cls, decoded->header.rem, free});
-      pending_.push_back(free);
-      ++n;
-    }
-    bursts.push_back(n);
-    return n;
-  }
-  std::size_t completed() override {
-    std::size_t n = 0;
-    while (!pending_.empty() && (!reports_completion || pending_.front() <= now)) pending_.pop_front(), ++n;
-    return n;
-  }
-  std::size_t receive(link::TrafficClass, Instant, std::span<link::RxPacket>) override { return 0; }
-  std::size_t payload_bytes() const override { return payload; }
-  int fd(link::TrafficClass) const override { return -1; }
-  Counters counters() const override { return {}; }
-
- private:
-  std::deque<Instant> pending_;
-};
-
-class Nothing final : public Departures {
- public:
-  void departed(LinkFlow&, const Packet&, Instant) noexcept override {}
-};
-
-Duration wire_time(std::size_t packet_bytes) {
-  return Duration{static_cast<std::int64_t>((packet_bytes + overhead_bytes) * 8)};
-}
-
-class LinkTest : public ::testing::Test {
- protected:
-  LinkFlow& flow(Duration horizon = {}, bool best_effort = false) {
-    LinkFlow& f = flows.emplace_back();
-    f.frames.reserved = 1u << 20;
-    f.horizon = horizon;
-    f.best_effort = best_effort;
-    return f;
-  }
-  // Stages a packet of `bytes`; returns its id.
-  std::uint32_t stage(LinkFlow& f, std::size_t bytes, Instant logical, Instant deadline) {
-    const Frame frame = store.take(f.frames);
-    EXPECT_NE(frame, no_frame);
-    const auto packet = store.bytes(frame).first(bytes);
-    std::memset(packet.data(), 0, bytes);
-    wire::DataHeader header;
-    header.type = wire::PacketType::signal;
-    header.first_message = next_id;
-    if (f.best_effort) header.flags = wire::flag_best_effort;
-    wire::encode_header(header, packet);
-    store[frame] = Packet{};
-    store[frame].bytes = static_cast<std::uint32_t>(bytes);
-    store[frame].logical = logical;
-    store[frame].deadline = f.best_effort ? never : deadline;
-    link.stage(f, frame, wire.now);
-    return next_id++;
-  }
-  std::uint32_t best_effort(LinkFlow& f, std::size_t bytes = payload) { return stage(f, bytes, wire.now, never); }
-  Instant serve() { return link.serve(wire.now); }
-  // Serves at every instant that the scheduler asks for, until `end`.
-  void run_until(Instant end) {
-    for (Instant due = serve(); due <= end; due = serve()) wire.now = std::max(wire.now, due);
-    wire.now = end;
-  }
-  std::vector<std::uint32_t> order() const {
-    std::vector<std::uint32_t> ids;
-    for (const auto& s : wire.sent) ids.push_back(s.id);
-    return ids;
-  }
-
-  Wire wire;
-  DomainCounters counters;
-  Nothing nothing;
-  PacketStore store{4096, payload};
-  LinkScheduler link{LinkConfig{.driver = &wire, .bits_per_second = gigabit, .frame_overhead_bytes = overhead_bytes},
-                     store, 64, nothing, counters};
-  std::deque<LinkFlow> flows;
-  std::uint32_t next_id = 0;
-};
-
+using namespace testing;
 using Ids = std::vector<std::uint32_t>;
 
 TEST_F(LinkTest, CurrentThenBestEffortThenEarly) {
@@ -272,13 +160,13 @@ TEST_F(LinkTest, AFullDeviceGetsTheSamePacketsFirstWhenItHasRoom) {
   LinkFlow& f = flow();
   Ids expected;
   for (int i = 0; i < 6; ++i) expected.push_back(stage(f, 1000, start, start + microseconds{400}));
-  wire.room = 2;
+  wire.room[0] = 2;
   const Instant retry = serve();
   EXPECT_EQ(wire.sent.size(), 2u);
   EXPECT_EQ(counters.link_full, 1u);
   EXPECT_LE(retry, start + std::chrono::milliseconds{1});
   EXPECT_EQ(f.frames.used, 4u);
-  wire.room = SIZE_MAX;
+  wire.room[0] = SIZE_MAX;
   run_until(start + microseconds{300});
   EXPECT_EQ(order(), expected);
   EXPECT_EQ(f.frames.used, 0u);
@@ -343,7 +231,8 @@ struct Outcome {
 class HandOver : public LinkTest {
  protected:
   // Saturating best effort, and every so often (right after a batch has gone) all channels at once at full rate.
-  Outcome play(const Promise& promise, std::mt19937_64& random, Duration horizon, Duration length) {
+  // `choked`: now and then the device takes a few best-effort packets, or none, for a while.
+  Outcome play(const Promise& promise, std::mt19937_64& random, Duration horizon, Duration length, bool choked = false) {
     LinkFlow& rest = flow({}, true);
     struct Source {
       LinkFlow* flow;
@@ -372,6 +261,7 @@ class HandOver : public LinkTest {
           s.lead = Duration{random() % (horizon.count() + 1)};
         }
       }
+      if (choked && random() % 8 == 0) wire.room[1] = random() % 3 == 0 ? SIZE_MAX : random() % 3;
       const Instant due = serve();
       for (; looked < wire.sent.size(); ++looked) {
         const auto& sent = wire.sent[looked];
@@ -411,6 +301,17 @@ TEST_P(HandOverRule, NothingThatWasAdmittedIsLate) {
   EXPECT_EQ(o.late, 0u) << "of " << o.packets << " packets of " << promise.channels.size() << " channels, longest burst "
                         << o.longest_burst;
   EXPECT_GE(wire.free, wire.now - Duration{1}) << "best effort keeps the wire busy";
+}
+
+TEST_P(HandOverRule, NorWhenTheDeviceRefusesBestEffort) {
+  std::mt19937_64 random(static_cast<std::uint64_t>(GetParam()));
+  const Promise promise = random_promise(random, GetParam() % 2 == 0);
+  link.set_burst_bound(promise.policy->burst_bound());
+  const Duration horizon = GetParam() % 3 == 0 ? Duration{0} : Duration{random() % 300'000};
+  const Outcome o = play(promise, random, horizon, std::chrono::milliseconds{10}, true);
+  EXPECT_GT(o.packets, 30u);
+  EXPECT_EQ(o.late, 0u) << "of " << o.packets << " packets of " << promise.channels.size() << " channels";
+  EXPECT_GT(counters.link_full, 0u) << "or nothing was tried";
 }
 
 INSTANTIATE_TEST_SUITE_P(Sets, HandOverRule, ::testing::Range(0, 200));

@@ -86,6 +86,12 @@ class PacketQueue {
     }
     tail_ = frame;
   }
+  // Puts back what pop() has given.
+  void push_front(PacketStore& store, Frame frame) noexcept {
+    if (empty()) tail_ = frame;
+    store[frame].next = head_;
+    head_ = frame;
+  }
   Frame pop(PacketStore& store) noexcept {
     assert(!empty());
     const Frame frame = head_;
