@@ -117,7 +117,8 @@ TEST(BestEffort, CannotUseTheRealTimeQueue) {
   hosts.run_for(milliseconds{10});
   EXPECT_TRUE(rest.deliveries.empty());
   EXPECT_TRUE(channel.deliveries.empty());
-  EXPECT_EQ(hosts.domain(1).counters().wrong_class, 9u);
+  EXPECT_EQ(hosts.dropped(1, PacketDrop::wrong_queue), 3u) << "marked as best effort, at the real-time port";
+  EXPECT_EQ(hosts.dropped(1, PacketDrop::wrong_class), 6u) << "not of its channel's class";
 }
 
 TEST(Demultiplexing, UnknownLabelsAndDamageAreCountedAndDropped) {
@@ -133,8 +134,9 @@ TEST(Demultiplexing, UnknownLabelsAndDamageAreCountedAndDropped) {
   const link::TxPacket p{&to, noise};
   hosts.wire(0).transmit(link::TrafficClass::real_time, std::span(&p, 1));
   hosts.run_for(milliseconds{10});
-  EXPECT_EQ(hosts.domain(1).counters().unknown_label, 3u);
-  EXPECT_EQ(hosts.domain(1).counters().malformed, 1u);
+  EXPECT_EQ(hosts.dropped(1, PacketDrop::wrong_generation), 1u);
+  EXPECT_EQ(hosts.dropped(1, PacketDrop::unknown_label), 2u);
+  EXPECT_EQ(hosts.dropped(1, PacketDrop::bad_version), 1u);
   EXPECT_TRUE(channel.deliveries.empty());
 }
 

@@ -34,33 +34,23 @@ std::size_t Demux::receive(std::uint32_t link, link::TrafficClass cls, std::size
 
 void Demux::one(std::uint32_t link, link::TrafficClass cls, const link::RxPacket& packet, Instant now) {
   const auto decoded = wire::decode(packet.bytes);
-  if (!decoded) {
-    bump(counters_.malformed);
-    return;
-  }
+  if (!decoded) return dropped(counters_, packet_drop(decoded.error()));
   // A peer that sends best effort through the real-time queue would have it handled ahead of its budget.
   const bool best_effort = (decoded->header.flags & wire::flag_best_effort) != 0;
-  if (best_effort != (cls == link::TrafficClass::best_effort)) {
-    bump(counters_.wrong_class);
-    return;
-  }
+  if (best_effort != (cls == link::TrafficClass::best_effort)) return dropped(counters_, PacketDrop::wrong_queue);
   switch (decoded->header.type) {
     case wire::PacketType::messages:
     case wire::PacketType::fragment:
       arrivals_.data_arrived(*decoded, cls, std::min(packet.arrival, now), now);
       return;
     case wire::PacketType::signal:
-      if (!signal_allowed(now)) {
-        bump(counters_.signals_dropped);
-        return;
-      }
+      if (!signal_allowed(now)) return dropped(counters_, PacketDrop::signal_rate);
       bump(counters_.signals_in);
       arrivals_.signal_arrived(link, packet.from, decoded->body, now);
       return;
     case wire::PacketType::parity:
     case wire::PacketType::resend:
-      bump(counters_.malformed);
-      return;
+      return dropped(counters_, PacketDrop::bad_type);
   }
 }
 

@@ -134,17 +134,11 @@ void Domain::State::data_arrived(const wire::DataPacket& packet, link::TrafficCl
                                  Instant at) {
   const Label label = packet.header.label;
   Clip* clip = find(ClipSlot{label.slot});
-  if (clip == nullptr || !clip->incoming || clip->spec.generation != label.generation ||
-      clip->closing == Clip::Closing::abandoned) {
-    bump(counters.unknown_label);
-    return;
-  }
-  if (clip->best_effort() != (cls == link::TrafficClass::best_effort)) {
-    bump(counters.wrong_class);
-    return;
-  }
-  if (clip->violated) return;
-  if (!clip->incoming->accept(packet, arrival, store, *clip->counters)) bump(counters.malformed);
+  if (clip == nullptr || !clip->incoming) return dropped(counters, PacketDrop::unknown_label);
+  if (clip->spec.generation != label.generation) return dropped(counters, PacketDrop::wrong_generation);
+  if (clip->closing == Clip::Closing::abandoned || clip->violated) return dropped(counters, PacketDrop::closed_channel);
+  if (clip->best_effort() != (cls == link::TrafficClass::best_effort)) return dropped(counters, PacketDrop::wrong_class);
+  if (!clip->incoming->accept(packet, arrival, store, *clip->counters)) dropped(counters, PacketDrop::above_contract);
   if (clip->task.edf.state == EdfPlace::State::absent) schedule(*clip, at);
 }
 
@@ -262,7 +256,7 @@ void Domain::State::sight(Clip& clip, Instant at) noexcept {
 bool Domain::send_signal(std::uint32_t link, const Endpoint& to, std::span<const std::byte> bytes, Instant now) {
   State& s = *state_;
   if (link < s.signalling.size() && s.signalling[link]->send(to, bytes, now)) return true;
-  bump(s.counters.signals_dropped);
+  dropped(s.counters, PacketDrop::signal_queue_full);
   return false;
 }
 

@@ -11,6 +11,7 @@
 #include "base/address.hpp"
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "clips/counters.hpp"
 #include "clips/protocol_stack.hpp"
 #include "clips/spec.hpp"
 #include "link/driver.hpp"
@@ -81,12 +82,6 @@ struct DomainConfig {
   // Read again within a turn where the true instant matters (delivery, hand-over). nullptr: time stands still
   // during a turn (simulator, tests).
   Instant (*clock)() = nullptr;
-};
-
-// Counters of a domain that belong to no clip; same rules as ClipCounters.
-struct alignas(64) DomainCounters {
-  std::uint64_t turns{}, input_packets{}, unknown_label{}, malformed{}, best_effort_deferred{}, signals_in{},
-      signals_dropped{}, wrong_class{}, link_full{}, handler_steps{}, handler_switches{}, bursts{}, burst_packets{};
 };
 
 class Domain {

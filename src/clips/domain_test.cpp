@@ -250,7 +250,7 @@ TEST(Closing, AnIncomingClipHandlesWhatHasArrivedThenGoes) {
   hosts.domain(1).close(c.receiver.slot, CloseMode::drain, hosts.now);
   hosts.run_for(milliseconds{50});
   EXPECT_EQ(hosts.observer[1].closed.size(), 1u);
-  EXPECT_GT(hosts.domain(1).counters().unknown_label, 0u) << "what comes after is for nobody";
+  EXPECT_GT(hosts.dropped(1, PacketDrop::unknown_label), 0u) << "what comes after is for nobody";
   EXPECT_EQ(hosts.received_counters(c).lost, 1u);
 }
 
@@ -269,7 +269,7 @@ TEST(Closing, ASlotIsUsedAgainWithAnotherGeneration) {
   hosts.send(c);  // still with the old label
   hosts.run_for(milliseconds{20});
   EXPECT_TRUE(mailbox.empty());
-  EXPECT_EQ(hosts.domain(1).counters().unknown_label, 1u);
+  EXPECT_EQ(hosts.dropped(1, PacketDrop::wrong_generation), 1u);
 }
 
 TEST(Closing, OpeningAndClosingForEverLosesNoFrame) {
@@ -334,7 +334,7 @@ TEST(Signals, AFullQueueRefusesInsteadOfGrowing) {
   std::uint32_t taken = 0;
   for (int i = 0; i < 1000; ++i) taken += hosts.domain(0).send_signal(0, address(1), bytes, hosts.now);
   EXPECT_EQ(taken, limits::signal_queue_packets);
-  EXPECT_EQ(hosts.domain(0).counters().signals_dropped, 1000 - taken);
+  EXPECT_EQ(hosts.dropped(0, PacketDrop::signal_queue_full), 1000 - taken);
   EXPECT_FALSE(hosts.domain(0).send_signal(7, address(1), bytes, hosts.now)) << "no such link";
   EXPECT_FALSE(hosts.domain(0).send_signal(0, address(1), message_of(limits::signal_bytes + 1, 1), hosts.now));
 }
@@ -346,7 +346,7 @@ TEST(Signals, AFloodIsBoundedAtItsReceiver) {
   hosts.run_for(seconds{1});
   const double heard = static_cast<double>(hosts.observer[1].signals.size());
   EXPECT_NEAR(heard, 10'000 + limits::signals_in_burst, 300);
-  EXPECT_GT(hosts.domain(1).counters().signals_dropped, 80'000u);
+  EXPECT_GT(hosts.dropped(1, PacketDrop::signal_rate), 80'000u);
 }
 
 }  // namespace

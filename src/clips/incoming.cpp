@@ -45,7 +45,10 @@ bool Incoming::accept(const wire::DataPacket& packet, Instant arrival, PacketSto
   const Extent extent = extent_of(packet);
   if (extent.longest > spec_.contract.message_bytes || packet.body.size() > store.frame_bytes()) return false;
   bump(counters.packets);
-  note_packet_number(header.packet_number, counters);
+  if (note_packet_number(header.packet_number, counters)) {
+    bump(counters.duplicate);
+    return true;
+  }
 
   const std::int64_t message = static_cast<std::int64_t>(newest_) +
                                static_cast<std::int32_t>(header.first_message - static_cast<std::uint32_t>(newest_));
@@ -83,18 +86,21 @@ bool Incoming::stale(std::int64_t message) const noexcept {
 }
 
 // Packets lost on this hop, whatever becomes of their messages. One that was only late is taken off again, unless
-// it is older than the last 64.
-void Incoming::note_packet_number(std::uint32_t number, ClipCounters& counters) noexcept {
+// it is older than the last 64. True: a packet of that number was here before, as far as the last 64 tell.
+bool Incoming::note_packet_number(std::uint32_t number, ClipCounters& counters) noexcept {
   const auto ahead = static_cast<std::int32_t>(number - next_packet_);
   if (ahead >= 0) {
     bump(counters.packets_missing, static_cast<std::uint32_t>(ahead));
     packets_seen_ = ahead < 63 ? (packets_seen_ << (ahead + 1)) | 1 : 1;
     next_packet_ = number + 1;
-  } else if (ahead >= -64) {
-    const std::uint64_t bit = std::uint64_t{1} << (-ahead - 1);
-    if ((packets_seen_ & bit) == 0) bump(counters.packets_missing, std::uint64_t(-1));  // minus one
-    packets_seen_ |= bit;
+    return false;
   }
+  if (ahead < -64) return false;
+  const std::uint64_t bit = std::uint64_t{1} << (-ahead - 1);
+  const bool seen = (packets_seen_ & bit) != 0;
+  if (!seen) bump(counters.packets_missing, std::uint64_t(-1));  // minus one
+  packets_seen_ |= bit;
+  return seen;
 }
 
 void Incoming::set_lambda(std::uint64_t message, std::uint32_t messages, Instant arrival, Duration rem,
@@ -155,9 +161,15 @@ void Incoming::take(const Packet& packet, std::span<std::byte> body, Instant now
     }
     begin(packet.message, packet.message_length, packet.deadline, counters);
   }
-  if (assembly_.state != Assembly::State::building || !add_fragment(packet, body)) {
+  if (assembly_.state != Assembly::State::building) {
     bump(counters.stale);
     return;
+  }
+  switch (add_fragment(packet, body)) {
+    case Fit::added: break;
+    case Fit::here_already: return bump(counters.duplicate);
+    case Fit::misfit: return bump(counters.misfit);
+    case Fit::rejected: return bump(counters.rejected);
   }
   assembly_.deadline = std::max(assembly_.deadline, packet.deadline);
   if (complete()) publish(now, counters);
@@ -176,7 +188,7 @@ void Incoming::take_records(const Packet& packet, std::span<std::byte> body, Ins
     if (stack_ != nullptr) {
       const std::span<std::byte> bytes = body.subspan(static_cast<std::size_t>(message.data() - body.data()), length);
       if (!stack_->incoming({number, 0, length}, bytes)) {
-        bump(counters.stale);
+        bump(counters.rejected);
         continue;
       }
     }
@@ -206,38 +218,40 @@ bool Incoming::begin(std::uint64_t number, std::uint32_t length, Instant deadlin
   return true;
 }
 
-// All fragments but the last are equally long. False: it does not fit what is known of the message, or is here already.
-bool Incoming::add_fragment(const Packet& packet, std::span<std::byte> body) noexcept {
+Incoming::Fit Incoming::add_fragment(const Packet& packet, std::span<std::byte> body) noexcept {
   const auto bytes = static_cast<std::uint32_t>(body.size());
-  if (packet.message_length != assembly_.length) return false;
-  if (packet.offset + bytes == assembly_.length) {
-    if (assembly_.last_bytes != 0) return false;
-  } else if (!add_full(packet.offset, bytes)) {
-    return false;
-  }
+  if (const Fit f = fit(packet, bytes); f != Fit::added) return f;
   if (stack_ != nullptr && !stack_->incoming({packet.message, packet.offset, assembly_.length}, body)) {
     spoiled_ = packet.message;  // refused: the message can never be complete
-    return false;
+    return Fit::rejected;
   }
   if (packet.offset + bytes == assembly_.length) {
     assembly_.last_offset = packet.offset;
     assembly_.last_bytes = bytes;
   }
   sink_->write(assembly_.slot, packet.offset, body);
-  return true;
+  return Fit::added;
 }
 
-bool Incoming::add_full(std::uint32_t offset, std::uint32_t bytes) noexcept {
+// All fragments but the last are equally long.
+Incoming::Fit Incoming::fit(const Packet& packet, std::uint32_t bytes) noexcept {
+  if (packet.message_length != assembly_.length) return Fit::misfit;
+  if (packet.offset + bytes != assembly_.length) return add_full(packet.offset, bytes);
+  if (assembly_.last_bytes == 0) return Fit::added;
+  return assembly_.last_bytes == bytes ? Fit::here_already : Fit::misfit;
+}
+
+Incoming::Fit Incoming::add_full(std::uint32_t offset, std::uint32_t bytes) noexcept {
   if (assembly_.fragment_bytes == 0 && bytes >= limits::fragment_bytes_min) assembly_.fragment_bytes = bytes;
-  if (bytes != assembly_.fragment_bytes || offset % bytes != 0) return false;
+  if (bytes != assembly_.fragment_bytes || offset % bytes != 0) return Fit::misfit;
   const std::uint32_t index = offset / bytes;
   std::uint64_t& word = here_[index / 64];
   const std::uint64_t bit = std::uint64_t{1} << (index % 64);
-  if ((word & bit) != 0) return false;
+  if ((word & bit) != 0) return Fit::here_already;
   word |= bit;
   ++assembly_.full_fragments;
   assembly_.highest = std::max(assembly_.highest, index);
-  return true;
+  return Fit::added;
 }
 
 // As many distinct full fragments as there are places before the last one, and none beyond: no hole.

@@ -29,7 +29,7 @@ class Incoming {
   Incoming(const ClipSpec& spec, std::unique_ptr<MessageSink> sink, ProtocolStack* stack);
 
   // At input, before any deadline is known: copies the packet into a frame of the path's queue, or drops and counts
-  // it. False: it is not what the contract allows (a message above M): malformed.
+  // it. False: it is not what the contract allows (a message above M).
   bool accept(const wire::DataPacket& packet, Instant arrival, PacketStore& store, ClipCounters& counters) noexcept;
 
   [[nodiscard]] std::optional<Urgency> urgency(PacketStore& store) const noexcept;
@@ -59,14 +59,16 @@ class Incoming {
   };
 
   [[nodiscard]] bool stale(std::int64_t message) const noexcept;
-  void note_packet_number(std::uint32_t number, ClipCounters& counters) noexcept;
+  bool note_packet_number(std::uint32_t number, ClipCounters& counters) noexcept;
   void set_lambda(std::uint64_t message, std::uint32_t messages, Instant arrival, Duration rem,
                   ClipCounters& counters) noexcept;
   void take(const Packet& packet, std::span<std::byte> body, Instant now, ClipCounters& counters) noexcept;
   void take_records(const Packet& packet, std::span<std::byte> body, Instant now, ClipCounters& counters) noexcept;
   bool begin(std::uint64_t number, std::uint32_t length, Instant deadline, ClipCounters& counters) noexcept;
-  bool add_fragment(const Packet& packet, std::span<std::byte> body) noexcept;
-  bool add_full(std::uint32_t offset, std::uint32_t bytes) noexcept;
+  enum class Fit : std::uint8_t { added, here_already, misfit, rejected };
+  Fit add_fragment(const Packet& packet, std::span<std::byte> body) noexcept;
+  [[nodiscard]] Fit fit(const Packet& packet, std::uint32_t bytes) noexcept;
+  Fit add_full(std::uint32_t offset, std::uint32_t bytes) noexcept;
   [[nodiscard]] bool complete() const noexcept;
   void publish(Instant now, ClipCounters& counters) noexcept;
   void give_up(ClipCounters& counters) noexcept;

@@ -161,7 +161,10 @@ std::size_t LinkScheduler::hand_over(std::size_t begin, std::size_t count, Insta
   }
   bump(counters_.bursts);
   bump(counters_.burst_packets, taken);
-  if (taken < count) bump(counters_.link_full);
+  if (taken < count) {
+    const bool real_time = batch_[begin].cls == link::TrafficClass::real_time;
+    bump(real_time ? counters_.link_full : counters_.link_full_best_effort);
+  }
   return taken;
 }
 

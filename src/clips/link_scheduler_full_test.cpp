@@ -69,9 +69,9 @@ TEST_F(FullDevice, RefusedBestEffortGoesInItsOrderOnceThereIsRoom) {
   wire.room[best_effort_class] = 3;
   const Instant retry = serve();
   EXPECT_LE(retry, start + limits::device_retry);
-  EXPECT_EQ(counters.link_full, 1u);
+  EXPECT_EQ(counters.link_full_best_effort, 1u);
   serve();
-  EXPECT_EQ(counters.link_full, 1u) << "the device is not asked again and again";
+  EXPECT_EQ(counters.link_full_best_effort, 1u) << "the device is not asked again and again";
   wire.room[best_effort_class] = SIZE_MAX;
   run_until(start + microseconds{300});
   EXPECT_EQ(order(), expected) << "the refused are where they were, their turn with them";
@@ -216,7 +216,7 @@ class Player : public LinkTest {
     return played;
   }
   [[nodiscard]] bool gave_everything_back() const { return store.available() == 4096u; }
-  [[nodiscard]] std::uint64_t times_full() const { return counters.link_full; }
+  [[nodiscard]] std::uint64_t times_full() const { return counters.link_full_best_effort; }
 
  private:
   void TestBody() override {}

@@ -72,7 +72,12 @@ struct alignas(64) ClipCounters {
   std::uint64_t late{};            // past the stage's (outgoing) or the end-to-end (incoming) deadline
   std::uint64_t lost{};            // message numbers that never completed (incoming)
   std::uint64_t no_slot{};         // complete or beginning, but the application was behind: dropped
-  std::uint64_t stale{};           // duplicates and packets of messages already given up
+  // packets (of several messages in one packet: messages)
+  std::uint64_t stale{};           // of messages that are over, given up or overtaken
+  std::uint64_t duplicate{};       // here already
+  std::uint64_t misfit{};          // fragments that contradict what is here of their message
+  std::uint64_t rejected{};        // refused by the clip's protocol stack
+  // messages again
   std::uint64_t unpoliced{};       // arrived earlier than the contract allows (incoming): upstream exceeds it
   // packets and bytes
   std::uint64_t packets{};

@@ -86,7 +86,7 @@ void DataThread::run() {
 
 std::uint64_t DataThread::work_done() const noexcept {
   const clips::DomainCounters& c = domain_.counters();
-  return c.input_packets + c.handler_steps + c.burst_packets + c.malformed + c.unknown_label;
+  return c.input_packets + c.handler_steps + c.burst_packets;
 }
 
 // --- from the housekeeper and from control ------------------------------------------------------------------
@@ -221,7 +221,7 @@ void DataThread::forget(WorkerSession& session) {
 // --- what the domain tells ----------------------------------------------------------------------------------
 
 void DataThread::signal_received(std::uint32_t link, const Endpoint& from, std::span<const std::byte> bytes, Instant /*now*/) {
-  if (bytes.size() > limits::signal_bytes) return bump(counters_.signals_dropped);
+  if (bytes.size() > limits::signal_bytes) return bump(counters_.signals_too_long);
   Report report{.kind = Report::Kind::signal, .link = link, .slot = {}, .from = from};
   report.signal.length = static_cast<std::uint32_t>(bytes.size());
   std::memcpy(report.signal.bytes.data(), bytes.data(), bytes.size());

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.hpp"
+#include "clips/counters.hpp"
 #include "rtcd/counters.hpp"
 
 namespace rtchan::rtcd {
@@ -25,24 +26,17 @@ json counters(const WorkerCounters& shared) {
           {"doorbells_out", c.doorbells_out},
           {"stray_ready_bits", c.stray_ready_bits},
           {"signals_dropped_control_behind", c.signals_dropped},
+          {"signals_dropped_too_long", c.signals_too_long},
           {"signals_refused_queue_full", c.signals_refused},
           {"sessions", c.sessions}};
 }
 
 json counters(const clips::DomainCounters& shared) {
   const clips::DomainCounters c = read_counters(shared);
-  return {{"input_packets", c.input_packets},
-          {"unknown_label", c.unknown_label},
-          {"malformed", c.malformed},
-          {"wrong_class", c.wrong_class},
-          {"best_effort_deferred", c.best_effort_deferred},
-          {"signals_in", c.signals_in},
-          {"signals_dropped", c.signals_dropped},
-          {"link_full", c.link_full},
-          {"handler_steps", c.handler_steps},
-          {"handler_switches", c.handler_switches},
-          {"bursts", c.bursts},
-          {"burst_packets", c.burst_packets}};
+  json all = json::object();
+  for (const auto& [name, count] : clips::domain_counter_names) all[name] = c.*count;
+  for (std::size_t i = 0; i < c.dropped.size(); ++i) all[fmt::format("dropped_{}", clips::packet_drop_names[i])] = c.dropped[i];
+  return all;
 }
 
 json counters(const link::Driver::Counters& shared) {
@@ -59,10 +53,10 @@ json counters(const link::Driver::Counters& shared) {
 
 json counters(const clips::ClipCounters& shared) {
   const clips::ClipCounters c = read_counters(shared);
-  return {{"accepted", c.accepted},   {"delivered", c.delivered}, {"shaped", c.shaped},       {"refused", c.refused},
-          {"late", c.late},           {"lost", c.lost},           {"no_slot", c.no_slot},     {"stale", c.stale},
-          {"unpoliced", c.unpoliced}, {"packets", c.packets},     {"bytes", c.bytes},         {"no_buffer", c.no_buffer},
-          {"worst_delay_ns", c.worst_delay}, {"worst_cpu_ns", c.worst_cpu}, {"worst_link_ns", c.worst_link}};
+  json all = json::object();
+  for (const auto& [name, count] : clips::clip_counter_names) all[name] = c.*count;
+  for (const auto& [name, worst] : clips::clip_worst_names) all[name] = c.*worst;
+  return all;
 }
 
 // How firm a promise over these is: exact when wire and core are ours, else what it depends on.

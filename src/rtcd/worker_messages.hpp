@@ -114,6 +114,7 @@ struct alignas(64) WorkerCounters {
   std::uint64_t doorbells_out{};
   std::uint64_t stray_ready_bits{}; // ready bits of channels that do not exist
   std::uint64_t signals_dropped{};  // from the network, because control was behind
+  std::uint64_t signals_too_long{}; // from the network: longer than any that we understand
   std::uint64_t signals_refused{};  // from control, because the link's signalling queue was full
   std::uint64_t sessions{};
 };

@@ -266,6 +266,9 @@ class TwoHosts {
 
   ClipCounters& sent_counters(const Channel& c) { return counters_[0][c.sender.slot.value]; }
   ClipCounters& received_counters(const Channel& c) { return counters_[1][c.receiver.slot.value]; }
+  [[nodiscard]] std::uint64_t dropped(unsigned host, PacketDrop reason) {
+    return domain_[host]->counters().dropped[std::to_underlying(reason)];
+  }
   Domain& domain(unsigned host) { return *domain_[host]; }
   Tap& tap(unsigned host) { return tap_[host]; }
   link::Lossy& lossy(unsigned host) { return lossy_[host]; }
