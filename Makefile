@@ -3,7 +3,7 @@
 #   make demo      two hosts, one bottleneck, three guarantees and a flood: about 20 s, ends with a table and a page
 #   make build     build/bin/rtc, build/bin/rtcd, build/bin/rtc-canary
 #   make check     the fast tests (under 3 minutes)       make test   all of them, with a time budget per stage
-#   make asan | tsan | tidy | fuzz | bench                make install [PREFIX=/usr/local] [DESTDIR=]
+#   make asan | tsan | tidy | fuzz | bench | model        make install [PREFIX=/usr/local] [DESTDIR=]
 #
 # JOBS=n sets the parallelism of builds (default: the number of cores).
 
@@ -14,7 +14,7 @@ PREFIX ?= /usr/local
 PROGRAMS := rtc rtcd rtc-canary
 FUZZ_SECONDS ?= 60
 
-.PHONY: help deps configure build all check test demo bench asan tsan tidy fuzz install clean
+.PHONY: help deps configure build all check test demo bench asan tsan tidy fuzz model install clean
 
 help:
 	@sed -n '3,8s/^# \{0,1\}//p' Makefile
@@ -63,6 +63,11 @@ fuzz:
 	cmake --preset fuzz
 	cmake --build build-fuzz -j $(JOBS)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) ctest --test-dir build-fuzz --output-on-failure -j $(JOBS)
+
+# The wake-up protocols of shared memory, every interleaving.
+model:
+	@scripts/install-deps.sh --tools
+	scripts/check-models.sh
 
 install: all
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)

@@ -14,10 +14,6 @@ declare -A jobs=([fast]=2 [slow]=2 [lab]=1)
 scale=1
 case "$build" in *asan* | *tsan*) scale=4 ;; esac
 
-# Left out, and said so at the end: once in a dozen runs neither side of this test was woken in 20 s. Until the cause is
-# known it does not decide; run it with: $build/tests/threads_test --gtest_filter='Slots/Echo*' --gtest_repeat=100
-open_question='^Slots/Echo\.'
-
 mkdir -p "$build/test-results"
 summary=()
 worst=0
@@ -25,7 +21,7 @@ for stage in "$@"; do
   log="$build/test-results/$stage.log"
   start=$SECONDS
   timeout --foreground --kill-after=10 $((budget[$stage] * scale)) \
-    ctest --test-dir "$build" -L "^$stage\$" -E "$open_question" -j "${jobs[$stage]}" --output-on-failure --no-tests=ignore \
+    ctest --test-dir "$build" -L "^$stage\$" -j "${jobs[$stage]}" --output-on-failure --no-tests=ignore \
     --output-junit "test-results/$stage.xml" 2>&1 | tee "$log"
   status=${PIPESTATUS[0]}
   line=$(grep -E '% tests passed|No tests were found' "$log" | tail -1)
@@ -38,5 +34,4 @@ done
 echo
 echo "== test summary ($build)"
 printf '%s\n' "${summary[@]}"
-echo "left out: tests matching $open_question (an unexplained lost wake-up, see scripts/run-tests.sh)"
 exit "$worst"

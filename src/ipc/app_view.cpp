@@ -36,9 +36,9 @@ void QueueEnd::nudge() noexcept {
 }
 
 // A close between the caller's look and the sleep changes `closed` or `nudge_`, which the kernel compares, too.
-Woken QueueEnd::sleep(std::uint32_t* tail, std::uint32_t tail_seen, std::uint32_t nudge_seen,
+Woken QueueEnd::sleep(std::uint32_t* waiting, std::uint32_t announced, std::uint32_t nudge_seen,
                       SleepDeadline deadline) noexcept {
-  const std::array<Awaited, 3> words{Awaited{tail, tail_seen}, Awaited{word(block_->state.closed), 0},
+  const std::array<Awaited, 3> words{Awaited{waiting, announced}, Awaited{word(block_->state.closed), 0},
                                      Awaited{word(nudge_), nudge_seen}};
   return wait_any(words, deadline);
 }
@@ -99,15 +99,15 @@ std::uint32_t SendEnd::with_daemon() noexcept {
 }
 
 bool SendEnd::want_room() noexcept {
-  block_->producer.waiting.exchange(1, std::memory_order_seq_cst);
+  announce(block_->producer.waiting);
   return has_room();
 }
 
 Woken SendEnd::wait_for_room(SleepDeadline deadline) noexcept {
   const std::uint32_t nudge_seen = nudge_.load(std::memory_order_seq_cst);
-  const auto tail_seen = static_cast<std::uint32_t>(block_->consumer.free_tail.load(std::memory_order_seq_cst));
-  if (want_room() || closed() != Errc::ok) return Woken::perhaps;
-  return sleep(low_word(block_->consumer.free_tail), tail_seen, nudge_seen, deadline);
+  const std::uint32_t announced = announce(block_->producer.waiting);
+  if (has_room() || closed() != Errc::ok) return Woken::perhaps;
+  return sleep(word(block_->producer.waiting), announced, nudge_seen, deadline);
 }
 
 // --- daemon -> application ---------------------------------------------------------------------------------
@@ -152,10 +152,9 @@ bool ReceiveEnd::has_message() noexcept {
 
 Woken ReceiveEnd::wait_for_message(SleepDeadline deadline) noexcept {
   const std::uint32_t nudge_seen = nudge_.load(std::memory_order_seq_cst);
-  const auto tail_seen = static_cast<std::uint32_t>(block_->producer.ready_tail.load(std::memory_order_seq_cst));
-  block_->consumer.waiting.exchange(1, std::memory_order_seq_cst);
+  const std::uint32_t announced = announce(block_->consumer.waiting);
   if (has_message() || closed() != Errc::ok) return Woken::perhaps;
-  return sleep(low_word(block_->producer.ready_tail), tail_seen, nudge_seen, deadline);
+  return sleep(word(block_->consumer.waiting), announced, nudge_seen, deadline);
 }
 
 }  // namespace rtchan::ipc

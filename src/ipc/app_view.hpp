@@ -43,7 +43,7 @@ class QueueEnd {
  protected:
   // Changes whenever something of this process's own doing may concern a sleeper.
   void nudge() noexcept;
-  [[nodiscard]] Woken sleep(std::uint32_t* tail, std::uint32_t tail_seen, std::uint32_t nudge_seen,
+  [[nodiscard]] Woken sleep(std::uint32_t* waiting, std::uint32_t announced, std::uint32_t nudge_seen,
                             SleepDeadline deadline) noexcept;
 
   std::byte* base_;

@@ -79,7 +79,7 @@ bool SendQueue::release(const Message& m) noexcept {
   return take_announcement(block_->producer.waiting);
 }
 
-void SendQueue::wake_producer() noexcept { wake_all(low_word(block_->consumer.free_tail)); }
+void SendQueue::wake_producer() noexcept { wake_all(word(block_->producer.waiting)); }
 
 // --- daemon -> application ---------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ bool ReceiveQueue::publish(std::uint32_t slot, std::uint32_t length, std::uint64
 
 void ReceiveQueue::abandon(std::uint32_t slot) noexcept { free_.push_back(slot); }
 
-void ReceiveQueue::wake_consumer() noexcept { wake_all(low_word(block_->producer.ready_tail)); }
+void ReceiveQueue::wake_consumer() noexcept { wake_all(word(block_->consumer.waiting)); }
 
 // --- both --------------------------------------------------------------------------------------------------
 
@@ -144,8 +144,8 @@ void close_queue(std::span<std::byte> arena, const QueuePlace& place, std::uint3
   auto* block = reinterpret_cast<QueueBlock*>(arena.data() + place.offset);
   block->state.closed.store(code, std::memory_order_seq_cst);
   wake_all(word(block->state.closed));
-  wake_all(low_word(block->producer.ready_tail));  // sleepers that cannot wait on several words
-  wake_all(low_word(block->consumer.free_tail));
+  wake_all(word(block->producer.waiting));  // sleepers that cannot wait on several words
+  wake_all(word(block->consumer.waiting));
 }
 
 void mark_void(std::span<std::byte> arena, const QueuePlace& place) noexcept {

@@ -9,11 +9,6 @@
 
 namespace rtchan::ipc {
 
-// The half of a 64-bit index that changes with every step: the word that the kernel compares.
-[[nodiscard]] inline std::uint32_t* low_word(std::atomic<std::uint64_t>& index) noexcept {
-  auto* words = reinterpret_cast<std::uint32_t*>(&index);
-  return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? words : words + 1;
-}
 [[nodiscard]] inline std::uint32_t* word(std::atomic<std::uint32_t>& value) noexcept {
   return reinterpret_cast<std::uint32_t*>(&value);
 }

@@ -28,7 +28,7 @@
 
 namespace rtchan::ipc {
 
-inline constexpr std::uint32_t layout_version = 1;
+inline constexpr std::uint32_t layout_version = 2;
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t page = 4096;
 
@@ -47,12 +47,12 @@ static_assert(sizeof(Descriptor) == 32);
 // One end's queue. The producer writes only `producer`, the consumer only `consumer`.
 struct alignas(cache_line) QueueBlock {
   struct alignas(cache_line) Producer {
-    std::atomic<std::uint64_t> ready_tail;  // descriptors published; futex word: its low 32 bits
-    std::atomic<std::uint32_t> waiting;     // 1: a thread of the application sleeps on free_tail
+    std::atomic<std::uint64_t> ready_tail;  // descriptors published
+    std::atomic<std::uint32_t> waiting;     // odd: a thread of the application waits for room; futex word
   } producer;
   struct alignas(cache_line) Consumer {
-    std::atomic<std::uint64_t> free_tail;   // slots given back; futex word: its low 32 bits
-    std::atomic<std::uint32_t> waiting;     // 1: a thread of the application sleeps on ready_tail
+    std::atomic<std::uint64_t> free_tail;   // slots given back
+    std::atomic<std::uint32_t> waiting;     // odd: a thread of the application waits for a message; futex word
   } consumer;
   struct alignas(cache_line) State {        // written by the daemon
     std::atomic<std::uint32_t> closed;      // Errc value once the channel can carry nothing more; 0 while open
@@ -127,11 +127,21 @@ inline constexpr std::size_t queues_offset = (sizeof(SessionBlock) + page - 1) /
 // sequentially consistent operations the ringer's look at `sleeping` comes either after the announcement (it
 // rings) or before it, and then its publication is before the sleeper's second look (which finds it).
 //
-// Blocking calls of one channel sleep on a futex instead: `waiting.exchange(1)`, look again, FUTEX_WAIT on the
-// low 32 bits of the other side's tail (and on `closed`: FUTEX_WAITV); the other side, after publishing,
-// `waiting.exchange(0)` and FUTEX_WAKE.
-// An application that polls instead announces a wish for room the same way: it sets `producer.waiting`; when
+// The byte stays in the socket until the sleeper drains it, before its next announcement: a ringer may dawdle between
+// its exchange and its byte, even beyond a new announcement, and what it takes is still answered by its byte.
+//
+// Blocking calls of one channel sleep on a futex instead, where a wake-up that comes too early leaves nothing behind.
+// So the sleeper waits on the announcement itself, and taking it changes the word to a value not seen before:
+//   sleeper:   w = waiting.fetch_or(1) | 1; look again; FUTEX_WAIT(waiting, w) (and on `closed`: FUTEX_WAITV)
+//   publisher: publish; w = waiting; if w is odd and waiting.compare_exchange(w, w + 1): FUTEX_WAKE(waiting)
+// If a publication comes after the sleeper's second look, the publisher finds the announcement, or somebody took it
+// since: either way the word is no longer w. The kernel compares and queues in one step, so the sleeper does not
+// sleep, or is in the queue when the FUTEX_WAKE of whoever took it comes. (Were the word only set and cleared, and the
+// sleep on the tail, then a publisher late from its last message could take a new announcement and wake nobody: the
+// sleeper would sleep on, and the next publisher find no announcement.) The word repeats after 2^31 wake-ups.
+// An application that polls instead announces a wish for room the same way: `producer.waiting.fetch_or(1)`; when
 // the daemon gives a slot back and release() says that somebody waits, the daemon wakes the futex *and* adds the
-// channel to `to_app` (and rings if `app_sleeping`). New messages are always added to `to_app`.
+// channel to `to_app` (and rings if `app_sleeping`). The application that then finds no room announces again.
+// New messages are always added to `to_app`. Models of these protocols for SPIN: src/ipc/models.
 
 }  // namespace rtchan::ipc

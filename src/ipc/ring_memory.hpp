@@ -42,9 +42,16 @@ inline void store_descriptor(std::byte* at, const Descriptor& d) noexcept {
 inline std::uint32_t load_free(const std::uint32_t* at) noexcept { return __atomic_load_n(at, __ATOMIC_RELAXED); }
 inline void store_free(std::uint32_t* at, std::uint32_t slot) noexcept { __atomic_store_n(at, slot, __ATOMIC_RELAXED); }
 
-// Somebody announced that it sleeps: takes the announcement, so that one of several publishers wakes it.
+// Says that the caller is about to sleep; the value that the word has until somebody takes the announcement.
+inline std::uint32_t announce(std::atomic<std::uint32_t>& waiting) noexcept {
+  return waiting.fetch_or(1, std::memory_order_seq_cst) | 1;
+}
+// True: somebody announced that it sleeps, and the caller is who wakes it. Taking changes the word that sleepers wait
+// on, so that none falls asleep on an announcement that is gone (layout.hpp). If the exchange fails, another
+// publisher took it after our publication.
 inline bool take_announcement(std::atomic<std::uint32_t>& waiting) noexcept {
-  return waiting.load(std::memory_order_seq_cst) != 0 && waiting.exchange(0, std::memory_order_seq_cst) != 0;
+  std::uint32_t announced = waiting.load(std::memory_order_seq_cst);
+  return (announced & 1) != 0 && waiting.compare_exchange_strong(announced, announced + 1, std::memory_order_seq_cst);
 }
 
 }  // namespace rtchan::ipc

@@ -2,6 +2,7 @@
 // not: whatever it writes into the shared memory, the daemon stays inside the queue and notices what matters.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <numeric>
 #include <random>
@@ -113,6 +114,24 @@ TEST(Views, ReleaseSaysThatSomebodyWaitsOnce) {
   app.publish(*app.acquire(), 1, {});
   arena.queue(place).producer.waiting.store(0);
   EXPECT_FALSE(daemon.release(*daemon.take()));
+}
+
+// A publisher that dawdles after an earlier message takes an announcement that was not meant for it. Whoever announced
+// itself must not sleep on it: the next publisher will not find it.
+TEST(Views, NobodySleepsOnAnAnnouncementThatWasTaken) {
+  TestArena arena;
+  auto& waiting = arena.queue(arena.place(1, 64)).consumer.waiting;
+  const auto later = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+  for (int round = 0; round < 3; ++round) {
+    const std::uint32_t announced = announce(waiting);
+    EXPECT_EQ(announce(waiting), announced);  // another thread: the same wake-up serves both
+    EXPECT_TRUE(take_announcement(waiting));
+    EXPECT_FALSE(take_announcement(waiting));
+    EXPECT_EQ(wait_any(std::array{Awaited{word(waiting), announced}}, later), Woken::perhaps);
+    const std::uint32_t anew = announce(waiting);
+    EXPECT_EQ(wait_any(std::array{Awaited{word(waiting), announced}}, later), Woken::perhaps) << "the old one is gone for good";
+    EXPECT_EQ(wait_any(std::array{Awaited{word(waiting), anew}}, std::chrono::steady_clock::now()), Woken::timed_out);
+  }
 }
 
 TEST(Views, TheApplicationEndsAChannelWhoseDescriptorPointsOutside) {

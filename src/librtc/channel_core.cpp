@@ -122,12 +122,12 @@ std::expected<std::uint32_t, Error> ChannelCore::acquire(std::size_t bytes, std:
   while (true) {
     if (send_->closed() != Errc::ok) return std::unexpected(end_error());
     if (const auto slot = send_->acquire()) {
-      if (room_wanted_.load(std::memory_order_relaxed)) room_wanted_.store(false, std::memory_order_relaxed);
+      somebody_sent();
       return *slot;
     }
     if (!std::exchange(counted, true)) would_block_.fetch_add(1, std::memory_order_relaxed);
     if (timeout <= no_wait || parts_.policing == Policing::refuse) {
-      room_wanted_.store(true, std::memory_order_seq_cst);
+      wish_.store(Wish::open, std::memory_order_seq_cst);
       if (send_->want_room()) continue;
       if (parts_.policing == Policing::refuse) return fail(Errc::contract_exceeded, "above contract");
       return fail(Errc::would_block, "queue is full");
@@ -305,11 +305,25 @@ Statistics ChannelCore::statistics() const noexcept {
   return s;
 }
 
+void ChannelCore::somebody_sent() noexcept {
+  Wish wish = wish_.load(std::memory_order_relaxed);
+  if (wish == Wish::open) wish_.compare_exchange_strong(wish, Wish::once, std::memory_order_relaxed);
+  if (wish == Wish::reported) wish_.compare_exchange_strong(wish, Wish::none, std::memory_order_relaxed);
+}
+
+// No room any more: somebody else took it, or the daemon's word came late from an earlier wait. Asks anew.
+bool ChannelCore::room_is_due() noexcept {
+  Wish wish = wish_.load(std::memory_order_seq_cst);
+  if (wish == Wish::none || !(send_->has_room() || send_->want_room())) return false;
+  if (wish == Wish::open) wish_.compare_exchange_strong(wish, Wish::reported, std::memory_order_relaxed);
+  if (wish == Wish::once) wish_.compare_exchange_strong(wish, Wish::none, std::memory_order_relaxed);
+  return true;
+}
+
 std::optional<ReadyChannel> ChannelCore::look() noexcept {
   const Use use(*this);
   if (!use || let_go_.load(std::memory_order_acquire)) return std::nullopt;
-  const bool due = end_->closed() != Errc::ok || (receive_ && receive_->has_message()) ||
-                   (send_ && room_wanted_.load(std::memory_order_relaxed) && send_->has_room());
+  const bool due = end_->closed() != Errc::ok || (receive_ && receive_->has_message()) || room_is_due();
   if (!due) return std::nullopt;
   return ReadyChannel{parts_.id.value, tag_.load(std::memory_order_relaxed)};
 }

@@ -105,7 +105,16 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   bool confirmed_ = false;
 
   std::atomic<std::uint64_t> tag_{0};
-  std::atomic<bool> room_wanted_{false};
+  // A send that found no room, for ready(): it is told at least once, whoever takes the room meanwhile.
+  enum class Wish : std::uint8_t {
+    none,
+    open,      // not told yet
+    once,      // not told yet, but somebody has sent since: told once, in case it was somebody else
+    reported,  // told again until somebody sends
+  };
+  void somebody_sent() noexcept;
+  [[nodiscard]] bool room_is_due() noexcept;
+  std::atomic<Wish> wish_{Wish::none};
   std::atomic<std::uint64_t> messages_{0}, bytes_{0}, late_{0}, would_block_{0}, violations_{0};
   std::atomic<std::uint64_t> next_number_{0};  // one above the highest message number seen
   std::atomic<std::int64_t> worst_delay_ns_{INT64_MIN};

@@ -81,6 +81,7 @@ class FakeDaemon {
   std::atomic<std::uint32_t> channels_open{0};  // ends
   std::atomic<std::uint32_t> sessions_open{0};
   std::atomic<std::uint64_t> violations{0};
+  std::atomic<std::uint64_t> dropped{0};        // messages whose receiver was behind
 
   // Runs on the daemon's thread.
   void notice(ipc::Notice::Kind kind, std::string text) {
@@ -233,7 +234,10 @@ class FakeDaemon {
     End& to = *from.peer;
     const auto slot = to.receive->reserve();
     if (to.receive->violation() != ipc::Violation::none) ++violations;
-    if (!slot) return;  // the application is behind: lost
+    if (!slot) {  // the application is behind: lost
+      ++dropped;
+      return;
+    }
     to.receive->write(*slot, 0, from.send->bytes(message));
     const Duration delay = to.guaranteed ? Duration{delay_ns.load()} : Duration{INT64_MIN};
     if (to.receive->publish(*slot, message.length, from.number, RawClock::now(), delay)) to.receive->wake_consumer();
