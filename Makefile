@@ -51,7 +51,7 @@ bench:
 asan tsan:
 	cmake --preset $@
 	cmake --build build-$@ -j $(JOBS)
-	scripts/run-tests.sh build-$@ fast slow
+	scripts/run-tests.sh build-$@ fast slow $(if $(filter tsan,$@),threads)
 
 tidy: configure
 	@scripts/install-deps.sh --tools

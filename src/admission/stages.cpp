@@ -112,7 +112,7 @@ Duration cpu_blocking(const CostModel& cost, const PacketFormat& format) noexcep
 }
 
 Duration link_blocking(const CostModel& cost, const LinkModel& link) noexcept {
-  return wire_time(link, link.format.payload_per_packet_bytes) + cost.link_visit + cost.transmit_packet;
+  return wire_time(link, link.format.payload_per_packet_bytes) + cost.link_visit + cost.transmit_packet + link.foreign;
 }
 
 StageSettings cpu_settings(const CostModel& cost, const PacketFormat& format) noexcept {

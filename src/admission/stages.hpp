@@ -39,6 +39,7 @@ struct LinkModel {
   PacketFormat format{};
   Duration frame_cost{};  // what a frame costs beside its wire time; the refill latency J_c where only one
                           // frame can be outstanding, 0 under the hand-over rule of burst_bound.hpp
+  Duration foreign{};     // other programs' traffic that may be in the device ahead of a frame of ours: time on the wire
 };
 // Time on the wire of one packet that carries `payload_bytes` of a message, rounded up.
 [[nodiscard]] Duration wire_time(const LinkModel& link, std::uint32_t payload_bytes) noexcept;
@@ -62,7 +63,7 @@ struct LinkModel {
 // size.
 [[nodiscard]] Duration cpu_blocking(const CostModel& cost, const PacketFormat& format) noexcept;
 // b0 of a link: the largest frame, plus the longest interval between two visits of the worker to its
-// scheduler.
+// scheduler, plus what others may have put in front of us.
 [[nodiscard]] Duration link_blocking(const CostModel& cost, const LinkModel& link) noexcept;
 [[nodiscard]] StageSettings cpu_settings(const CostModel& cost, const PacketFormat& format) noexcept;
 [[nodiscard]] StageSettings link_settings(const CostModel& cost, const LinkModel& link) noexcept;

@@ -96,6 +96,18 @@ TEST(Stages, TheDefaultsLeaveRoomForTheDemonstration) {
   EXPECT_LT(*d, milliseconds{1});
 }
 
+TEST(Stages, WhatOthersHaveInTheDeviceBlocksALinkAsLong) {
+  LinkModel shared = link;
+  shared.foreign = microseconds{170};
+  EXPECT_EQ(link_blocking({}, shared), link_blocking({}, link) + microseconds{170});
+  EXPECT_EQ(link_settings({}, shared).base_blocking, link_blocking({}, shared));
+  const Candidate channel = link_stage(link, {milliseconds{2}, 1, 1'000});
+  const auto alone = make_policy("edf", link_settings({}, link))->test(channel);
+  const auto beside = make_policy("edf", link_settings({}, shared))->test(channel);
+  ASSERT_TRUE(alone && beside);
+  EXPECT_EQ(*beside, *alone + microseconds{170});
+}
+
 TEST(Stages, BuffersHoldWhatMayWait) {
   const Contract c{milliseconds{10}, 5, 100};
   EXPECT_EQ(source_buffers(c, milliseconds{25}), 7u);

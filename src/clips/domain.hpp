@@ -67,6 +67,9 @@ struct LinkConfig {
   std::uint32_t frame_overhead_bytes{}; // what a UDP payload gains on the wire: IP + UDP + Ethernet header + 24 (preamble, FCS, gap)
   // J_c: bound of the time from `now` of a turn to the driver's hand-over in it; makes rem an honest upper bound.
   Duration refill_latency{};
+  // Other programs' traffic that may be in the device ahead of a packet of ours: time on the wire. It counts as
+  // outstanding beside what we have handed over.
+  Duration foreign{};
   // The link's signalling clip: one packet per period is certain, each within `delay`; more when the link is idle.
   Duration signal_period{2'000'000};
   Duration signal_delay{10'000'000};

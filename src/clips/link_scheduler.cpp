@@ -93,9 +93,9 @@ LinkScheduler::Candidate LinkScheduler::next(Instant now) noexcept {
   return {flow, flow == nullptr ? never : store_[flow->packets.front()].deadline};
 }
 
-// How much may be outstanding once the candidate has joined it.
+// How much of ours may be outstanding once the candidate has joined it.
 Duration LinkScheduler::allowed(const Candidate& candidate, Instant now) const noexcept {
-  return bound_.lookup(candidate.deadline == never ? Duration::max() : candidate.deadline - now);
+  return bound_.lookup(candidate.deadline == never ? Duration::max() : candidate.deadline - now) - config_.foreign;
 }
 
 bool LinkScheduler::may_go(const Candidate& candidate, Instant now) const noexcept {
@@ -168,11 +168,11 @@ std::size_t LinkScheduler::hand_over(std::size_t begin, std::size_t count, Insta
   return taken;
 }
 
-// The packet is on the wire, all of it, by max(clock, reported) + J_c at the latest; rem says what is left then.
+// The packet is on the wire, all of it, by max(clock, reported) + J_c + foreign at the latest; rem says what is left then.
 // `ahead`: what is outstanding, itself included.
 void LinkScheduler::stamp(Chosen& chosen, Duration ahead, Instant now) noexcept {
   const Packet& packet = store_[chosen.frame];
-  chosen.finish = now + ahead + config_.refill_latency;
+  chosen.finish = now + ahead + config_.refill_latency + config_.foreign;
   const Duration rem = packet.deadline == never ? Duration{0}
                                                 : std::max(Duration{0}, packet.deadline - chosen.finish);
   wire::set_rem_and_seal(store_.bytes(chosen.frame).first(packet.bytes), rem);

@@ -7,9 +7,9 @@
 // it bounds how long an urgent packet that comes next must wait. A packet may always go when nothing is outstanding;
 // otherwise only the next in order, while
 //
-//     outstanding wire time + its own  <=  beta*(deadline - now)         (best effort: deadline infinite)
+//     foreign + outstanding wire time + its own  <=  beta*(deadline - now)         (best effort: deadline infinite)
 //
-// with beta* from admission (admission/burst_bound.hpp). Outstanding is what the link clock says at the configured
+// where `foreign` is what other programs may have in the device (LinkConfig), with beta* from admission (admission/burst_bound.hpp). Outstanding is what the link clock says at the configured
 // capacity, or what the driver has not reported complete, whichever is more.
 //
 // A full device. What the driver does not take goes back to the head of its flow, as if it had never been chosen: it

@@ -155,6 +155,33 @@ TEST_F(LinkTest, RemIsWhatIsLeftWhenThePacketHasLeft) {
   EXPECT_EQ(wire.sent[2].rem, Duration{0}) << "never negative";
 }
 
+// What other programs may have put into the device counts as outstanding, and is in front of every packet of ours.
+TEST_F(LinkTest, ForeignTrafficInTheDeviceTakesItsPartOfTheBound) {
+  LinkScheduler shared{LinkConfig{.driver = &wire,
+                                  .bits_per_second = gigabit,
+                                  .frame_overhead_bytes = overhead_bytes,
+                                  .foreign = microseconds{60}},
+                       store, 64, nothing, counters};
+  shared.set_burst_bound(admission::BurstBound::constant(microseconds{100}));
+  LinkFlow& f = flow();
+  for (int i = 0; i < 10; ++i) {  // 8.528 us each: four in 40 us
+    const Frame frame = store.take(f.frames);
+    wire::DataHeader header;
+    header.type = wire::PacketType::signal;
+    wire::encode_header(header, store.bytes(frame).first(1000));
+    store[frame] = Packet{};
+    store[frame].bytes = 1000;
+    store[frame].logical = start;
+    store[frame].deadline = start + microseconds{400};
+    shared.stage(f, frame, wire.now);
+  }
+  shared.serve(wire.now);
+  ASSERT_EQ(wire.sent.size(), 4u);
+  const Duration left = start + microseconds{400} - (wire.sent[0].finish + microseconds{60});
+  EXPECT_GE(wire.sent[0].rem, left);
+  EXPECT_LT(wire.sent[0].rem, left + Duration{16}) << "it may have waited for all of it";
+}
+
 TEST_F(LinkTest, AFullDeviceGetsTheSamePacketsFirstWhenItHasRoom) {
   link.set_burst_bound(admission::BurstBound::constant(microseconds{100}));
   LinkFlow& f = flow();

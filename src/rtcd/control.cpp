@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 using boost::asio::posix::stream_descriptor;
 using boost::system::error_code;
 
-constexpr auto guard_interval = 100ms;
+constexpr auto link_interval = 100ms;
 constexpr auto shutdown_patience = 2s;   // neighbours that do not answer learn it from their leases
 constexpr auto worker_patience = 2s;
 
@@ -103,6 +103,7 @@ Control::Control(const Config& config, ControlSocket socket, std::vector<Link> l
       socket_(std::move(socket)),
       links_(std::move(links)),
       workers_(std::move(workers)),
+      link_watch_(links_),
       routes_(config_, links_),
       node_(node_config(config_, links_, workers_), routes_, random_number()),
       acceptor_(io_, fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0)),
@@ -122,6 +123,9 @@ Control::Control(const Config& config, ControlSocket socket, std::vector<Link> l
   for (const Link& link : links_) {
     spdlog::info("link {}: {} on {}, {} bit/s, promises hold {}", link.name, link.address.text(), link.interface,
                  link.guard->guarded_bits_per_second(), link.guard->condition());
+    for (const std::string& shortcoming : workers_[link.worker]->block().facts.shortcomings(link.worker_link)) {
+      spdlog::warn("link {}: {}", link.name, shortcoming);
+    }
   }
 }
 
@@ -136,7 +140,7 @@ int Control::run() {
     return 1;
   }
   await_application();
-  check_guards();
+  check_links();
   set_timer();
   spdlog::info("{} serves {}", config_.daemon.name, config_.daemon.socket.string());
   io_.run();
@@ -192,7 +196,9 @@ void Control::worker_died(std::uint32_t worker, const std::string& why) {
   stop(1);
 }
 
-void Control::check_guards() {
+// Guards and interfaces: what a link's promises count on.
+void Control::check_links() {
+  link_watch_.look(RawClock::now());
   for (std::uint32_t i = 0; i < links_.size(); ++i) {
     Link& link = links_[i];
     std::uint64_t our_bytes = 0;  // of all our links on that interface
@@ -202,19 +208,22 @@ void Control::check_guards() {
       our_bytes += std::atomic_ref{const_cast<std::uint64_t&>(c.sent_bytes)}.load(std::memory_order_relaxed) +
                    std::atomic_ref{const_cast<std::uint64_t&>(c.sent)}.load(std::memory_order_relaxed) * other.header_bytes;
     }
-    const auto broken = link.guard->check(RawClock::now(), our_bytes);
-    if (broken && link.voided.empty()) {
-      link.voided = *broken;
-      spdlog::warn("link {}: promises are void: {}", link.name, *broken);
-      feed(node::LinkVoided{i, *broken});
-    } else if (!broken && !link.voided.empty()) {
+    const auto broken = link.guard->check(RawClock::now(), our_bytes);  // always: it measures
+    const std::string& unfit = link_watch_.why_void(i);
+    const std::string why = !unfit.empty() ? unfit : broken.value_or(std::string{});
+    if (!why.empty() && link.voided.empty()) {
+      link.voided = why;
+      spdlog::warn("link {}: promises are void: {}", link.name, why);
+      feed(node::LinkVoided{i, why});
+    } else if (why.empty() && !link.voided.empty()) {
       spdlog::info("link {}: the condition holds again; channels made from now on count on it", link.name);
       link.voided.clear();
+      feed(node::LinkRestored{i});
     }
   }
-  guard_timer_.expires_after(guard_interval);
+  guard_timer_.expires_after(link_interval);
   guard_timer_.async_wait([this](error_code error) {
-    if (!error) check_guards();
+    if (!error) check_links();
   });
 }
 

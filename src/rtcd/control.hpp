@@ -19,6 +19,7 @@
 #include "rtcd/application.hpp"
 #include "rtcd/config.hpp"
 #include "rtcd/control_socket.hpp"
+#include "rtcd/link_watch.hpp"
 #include "rtcd/links.hpp"
 #include "rtcd/report.hpp"
 #include "rtcd/worker_handle.hpp"
@@ -73,7 +74,7 @@ class Control {
   void set_timer();
 
   // --- the rest ---
-  void check_guards();
+  void check_links();
   void shut_down();
   void finish_when_quiet();
   void worker_died(std::uint32_t worker, const std::string& why);
@@ -85,6 +86,7 @@ class Control {
   ControlSocket socket_;
   std::vector<Link> links_;
   std::vector<std::unique_ptr<WorkerHandle>> workers_;
+  LinkWatch link_watch_;
   Routes routes_;
   node::Node node_;
 

@@ -24,8 +24,12 @@ std::expected<Link, std::string> prepare(const LinkSection& section) {
   const auto in_words = [&](const std::string& what) { return std::unexpected(fmt::format("link {}: {}", section.name, what)); };
   const auto interface = interface_of(section);
   if (!interface) return in_words(interface.error().text);
+  if (section.mtu_bytes > interface->mtu_bytes) {
+    return in_words(fmt::format("mtu {} is above the {} of {}", section.mtu_bytes, interface->mtu_bytes, interface->name));
+  }
   Link link;
   link.name = section.name;
+  link.under = *interface;
   link.interface = interface->name;
   link.interface_index = interface->index;
   link.worker = section.worker;
@@ -64,6 +68,13 @@ std::expected<std::vector<Link>, std::string> prepare_links(const Config& config
   return links;
 }
 
+// The guard counts link-layer bytes. A frame of the smallest size, 60 bytes, takes 84 on the wire; larger ones add less.
+Duration foreign_blocking(const link::Guard& guard) noexcept {
+  const std::uint64_t bits = (guard.foreign_blocking_bytes() * 84 + 59) / 60 * 8;
+  const std::uint64_t rate = std::max<std::uint64_t>(guard.guarded_bits_per_second(), 1);
+  return Duration{static_cast<std::int64_t>((bits * 1'000'000'000 + rate - 1) / rate)};
+}
+
 WorkerLink worker_link(const Link& link) {
   WorkerLink result;
   result.udp = {.local = link.address, .interface = link.interface, .mtu_bytes = link.mtu_bytes};
@@ -71,6 +82,7 @@ WorkerLink worker_link(const Link& link) {
     result.udp.priority[static_cast<std::size_t>(cls)] = link.guard->priority(cls);
   }
   result.bits_per_second = link.guard->guarded_bits_per_second();
+  result.foreign = foreign_blocking(*link.guard);
   return result;
 }
 
@@ -84,7 +96,9 @@ node::LinkSettings node_link(const Link& link, const Config& config, std::size_t
           .address = link.address,
           .model = {.bits_per_second = link.guard->guarded_bits_per_second(),
                     .format = {.payload_per_packet_bytes = payload - overhead,
-                               .packet_overhead_bytes = overhead + link.header_bytes + ethernet_wire_bytes}},
+                               .packet_overhead_bytes = overhead + link.header_bytes + ethernet_wire_bytes},
+                    .frame_cost = {},
+                    .foreign = foreign_blocking(*link.guard)},
           .limit_ppm = config.admission.link_limit_ppm,
           .policy = config.admission.link_policy,
           .horizon = section.horizon,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "link/guard/guard.hpp"
+#include "link/interface.hpp"
 #include "node/config.hpp"
 #include "route/router.hpp"
 #include "rtcd/config.hpp"
@@ -24,6 +25,7 @@ struct Link {
   int interface_index = 0;
   Endpoint address{};
   std::uint32_t mtu_bytes = 0;
+  link::Interface under{};               // as it was when the link was made
   std::uint32_t header_bytes = 0;        // IP, UDP and Ethernet header of a packet, as interfaces count
   std::uint32_t worker = 0;
   std::uint32_t worker_link = 0;         // index among that worker's links
@@ -33,6 +35,8 @@ struct Link {
 
 // All links, guards installed. Error: one sentence that names the link.
 [[nodiscard]] std::expected<std::vector<Link>, std::string> prepare_links(const Config& config);
+// Time on the wire of what other programs may have in the device ahead of a packet of ours.
+[[nodiscard]] Duration foreign_blocking(const link::Guard& guard) noexcept;
 [[nodiscard]] WorkerLink worker_link(const Link& link);
 [[nodiscard]] node::LinkSettings node_link(const Link& link, const Config& config, std::size_t index);
 // This host's own addresses, loopback's apart.

@@ -151,6 +151,8 @@ json workers_list(const Surroundings& with) {
              {"mtu_bytes", link.mtu_bytes},
              {"guard", link.guard->condition()},
              {"bits_per_second", link.guard->guarded_bits_per_second()},
+             {"foreign_blocking_ns", foreign_blocking(*link.guard).count()},
+             {"shortcomings", facts.shortcomings(link.worker_link)},
              {"counters", counters(worker.block().links[link.worker_link])}};
       if (!link.voided.empty()) l["void"] = link.voided;
       links.push_back(std::move(l));

@@ -33,10 +33,12 @@ std::expected<Drivers, std::string> open_drivers(const WorkerSetup& setup) {
     auto driver = link::UdpDriver::open(link.udp);
     if (!driver) return std::unexpected(driver.error().text);
     facts.payload_bytes[result.links.size()] = static_cast<std::uint32_t>((*driver)->payload_bytes());
+    facts.set_shortcomings(result.links.size(), (*driver)->shortcomings());
     result.links.push_back({.driver = driver->get(),
                             .bits_per_second = link.bits_per_second,
                             .frame_overhead_bytes = (*driver)->header_bytes() + ethernet_wire_bytes,
-                            .refill_latency = hand_over_latency});
+                            .refill_latency = hand_over_latency,
+                            .foreign = link.foreign});
     result.drivers.push_back(std::move(*driver));
   }
   return result;

@@ -19,6 +19,7 @@ namespace rtchan::rtcd {
 struct WorkerLink {
   link::UdpConfig udp;
   std::uint64_t bits_per_second{};   // what the link clock runs at
+  Duration foreign{};                // clips::LinkConfig::foreign
 };
 
 // The memory shared by control and one worker; made by control before the fork.

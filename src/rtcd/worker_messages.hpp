@@ -14,7 +14,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <sstream>
+#include <string>
 #include <type_traits>
+#include <vector>
 
 #include "admission/burst_bound.hpp"
 #include "base/address.hpp"
@@ -100,6 +103,21 @@ struct WorkerFacts {
   std::uint32_t priority = 0;
   std::array<char, 200> why{};        // why it is not real-time, pinned or locked, in words
   std::array<std::uint32_t, limits::links_per_worker> payload_bytes{};
+  std::array<std::array<char, 1'000>, limits::links_per_worker> shortcoming_lines{};  // of drivers; zero-terminated
+
+  // What a link's driver asked for and was not granted, one sentence each; cut to what fits.
+  void set_shortcomings(std::size_t link, const std::vector<std::string>& sentences) {
+    std::string lines;
+    for (const std::string& sentence : sentences) lines += (lines.empty() ? "" : "\n") + sentence;
+    auto& kept = shortcoming_lines[link];
+    kept[lines.copy(kept.data(), kept.size() - 1)] = '\0';
+  }
+  [[nodiscard]] std::vector<std::string> shortcomings(std::size_t link) const {
+    std::vector<std::string> sentences;
+    std::istringstream lines{shortcoming_lines[link].data()};
+    for (std::string line; std::getline(lines, line);) sentences.push_back(line);
+    return sentences;
+  }
 };
 
 // Counters of the data thread; written by it with relaxed stores, read from outside at any time.

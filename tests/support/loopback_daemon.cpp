@@ -49,7 +49,8 @@ LoopbackDaemon::LoopbackDaemon(const std::filesystem::path& directory, int numbe
                      "mtu = 1500\nguard = \"none\"\nworker = {}\n",
                      address(number), options.port, options.workers - 1);
   for (const int neighbour : options.neighbours) {
-    out << fmt::format("[[route]]\ndestination = \"{0}\"\nneighbour = \"{0}\"\nlink = \"net0\"\n", address(neighbour));
+    const std::string port = options.neighbour_port != 0 ? fmt::format(":{}", options.neighbour_port) : "";
+    out << fmt::format("[[route]]\ndestination = \"{0}\"\nneighbour = \"{0}{1}\"\nlink = \"net0\"\n", address(neighbour), port);
   }
   out << options.extra;
   out.close();

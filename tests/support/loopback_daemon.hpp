@@ -11,7 +11,8 @@ namespace rtchan::testing {
 class LoopbackDaemon {
  public:
   struct Options {
-    std::uint16_t port{};             // UDP, the same for all daemons of a test
+    std::uint16_t port{};             // UDP; the next one is used too
+    std::uint16_t neighbour_port{};   // of the others; 0: the same
     std::vector<int> neighbours{};    // numbers of the daemons it can reach
     std::string lease = "2s";         // each channel is refreshed four times in it
     std::string daemon_extra{};       // further lines inside [daemon]

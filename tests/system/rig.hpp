@@ -57,9 +57,13 @@ class Rig {
 
   [[nodiscard]] const std::string& address_b() const { return net_.address_b(); }
   [[nodiscard]] std::string to(std::uint16_t port) const { return address_b() + ":" + std::to_string(port); }
+  [[nodiscard]] lab::Lab& lab() { return *net_.lab; }
   [[nodiscard]] const lab::Host& host(std::size_t which) const { return net_.lab->host(which == a ? net_.a : net_.b); }
   [[nodiscard]] std::filesystem::path file(const std::string& name) const { return net_.lab->directory() / name; }
   [[nodiscard]] std::string daemon_log(std::size_t which) const { return daemons_[which].log(); }
+
+  // Ends a host's daemon as whoever stops it would; how it ended.
+  lab::Exit end_daemon(std::size_t which) { return daemons_[which].process().stop(std::chrono::seconds{20}); }
 
   // Ends the probes and returns what they saw.
   std::vector<lab::Gap> gaps();

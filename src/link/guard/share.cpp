@@ -13,10 +13,10 @@ std::optional<ShareWatch::Excess> ShareWatch::check(Instant now, std::uint64_t i
   // Counters that go backwards belong to another life of the interface or of our worker: start again.
   if (!last_ || interface_bytes < last_->interface_bytes || our_bytes < last_->our_bytes) {
     last_ = sample;
-    return std::nullopt;
+    return verdict_ = std::nullopt;
   }
   const Duration over = now - last_->at;
-  if (over < period_) return std::nullopt;
+  if (over < period_) return verdict_;
   const std::uint64_t all = interface_bytes - last_->interface_bytes;
   const std::uint64_t ours = our_bytes - last_->our_bytes;
   last_ = sample;
@@ -24,8 +24,8 @@ std::optional<ShareWatch::Excess> ShareWatch::check(Instant now, std::uint64_t i
   const std::uint64_t foreign = all - std::min(all, ours);
   const auto rate =
       static_cast<std::uint64_t>(static_cast<double>(foreign) * 8e9 / static_cast<double>(over.count()));
-  if (rate <= allowed_) return std::nullopt;
-  return Excess{rate, over};
+  verdict_ = rate <= allowed_ ? std::nullopt : std::optional(Excess{rate, over});
+  return verdict_;
 }
 
 }  // namespace rtchan::link

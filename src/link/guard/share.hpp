@@ -18,7 +18,7 @@ class ShareWatch {
     std::uint64_t foreign_bits_per_second;  // measured
     Duration over;                          // measured over
   };
-  // Counters so far. Judges whenever a period is over; in between, and on the first call, nullopt.
+  // Counters so far. Judges whenever a period is over; in between it returns what it found last, at first nullopt.
   std::optional<Excess> check(Instant now, std::uint64_t interface_bytes, std::uint64_t our_bytes);
 
  private:
@@ -30,6 +30,7 @@ class ShareWatch {
   std::uint64_t allowed_;
   Duration period_;
   std::optional<Sample> last_;
+  std::optional<Excess> verdict_;
 };
 
 }  // namespace rtchan::link

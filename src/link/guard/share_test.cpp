@@ -31,6 +31,15 @@ TEST(ShareWatch, JudgesTheMeanOverItsPeriod) {
   EXPECT_TRUE(watch.check(at(4s), 900 + 2'000 + 2'000, 0));
 }
 
+TEST(ShareWatch, AVerdictStandsUntilTheNext) {
+  ShareWatch watch(8'000, 1s);
+  watch.check(at(0s), 0, 0);
+  EXPECT_TRUE(watch.check(at(1s), 5'000, 0));
+  EXPECT_TRUE(watch.check(at(1100ms), 5'000, 0)) << "nothing new is known: not well again after a tenth of a second";
+  EXPECT_FALSE(watch.check(at(2s), 5'500, 0));
+  EXPECT_FALSE(watch.check(at(2100ms), 5'500, 0));
+}
+
 TEST(ShareWatch, DoesNotAccuseOthersOfWhatIsStillOnItsWay) {
   ShareWatch watch(8'000, 1s);
   watch.check(at(0s), 0, 0);
