@@ -218,6 +218,9 @@ class Channel {
 
   [[nodiscard]] Statistics statistics() const noexcept;
 
+  // False: Session::ready() does not report this channel any more, since a thread of its own waits for it. Otherwise
+  // the session's descriptor stays readable until that thread has taken the message.
+  void set_polled(bool polled) noexcept;
   // A number of the user's own, returned by Session::ready().
   void set_tag(std::uint64_t tag) noexcept;
 
@@ -305,7 +308,8 @@ class Session {
   // False: the daemon is gone. Open a new session.
   [[nodiscard]] bool alive() const noexcept;
   // Ends the session like its destruction: every waiting call of it, its channels and listeners returns
-  // Errc::closed. Idempotent.
+  // Errc::closed. Returns when rtcd has released its ports and channels (not inside an agent function), so that a
+  // session opened next can have them; waits for that at most 1 s, besides SessionOptions::linger. Idempotent.
   void close() noexcept;
 
  private:

@@ -128,7 +128,8 @@ typedef int (*rtcAgent)(const rtcAgentCall* call, void* context);
 /* Opens the session. socket: path of rtcd's socket; NULL: $RTCHAN_SOCKET, else /run/rtchan/rtcd.sock. Once per process:
  * RTC_EINVAL while a session is open. */
 int rtcInit(const char* socket);
-/* Ends the session with all its connections and ports. */
+/* Ends the session with all its connections and ports. Returns when rtcd has released them, after 1 s at most, so that
+ * rtcInit can begin anew with the same ports. */
 void rtcFinish(void);
 
 typedef enum rtcParameter {

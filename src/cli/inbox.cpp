@@ -68,6 +68,7 @@ Channel Inbox::take(std::uint64_t key) {
   Channel channel = *std::move(channels_[key]);
   channels_[key].reset();
   --open_;
+  channel.set_polled(false);
   return channel;
 }
 

@@ -17,7 +17,7 @@ bool ring_if_sleeping(std::atomic<std::uint32_t>& sleeping, int doorbell) noexce
 }
 
 bool drain(int doorbell) noexcept {
-  std::array<char, 256> bytes;
+  std::array<char, 4'096> bytes;  // a full socket is empty after some fifty looks
   const ssize_t got = recv(doorbell, bytes.data(), bytes.size(), MSG_DONTWAIT);
   return got > 0 || (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));
 }

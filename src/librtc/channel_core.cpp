@@ -305,6 +305,11 @@ Statistics ChannelCore::statistics() const noexcept {
   return s;
 }
 
+void ChannelCore::set_polled(bool polled) noexcept {
+  polled_.store(polled, std::memory_order_seq_cst);
+  if (polled && session_->mapped()) session_->look_at(parts_.id.value);
+}
+
 void ChannelCore::somebody_sent() noexcept {
   Wish wish = wish_.load(std::memory_order_relaxed);
   if (wish == Wish::open) wish_.compare_exchange_strong(wish, Wish::once, std::memory_order_relaxed);
@@ -322,7 +327,7 @@ bool ChannelCore::room_is_due() noexcept {
 
 std::optional<ReadyChannel> ChannelCore::look() noexcept {
   const Use use(*this);
-  if (!use || let_go_.load(std::memory_order_acquire)) return std::nullopt;
+  if (!use || let_go_.load(std::memory_order_acquire) || !polled_.load(std::memory_order_seq_cst)) return std::nullopt;
   const bool due = end_->closed() != Errc::ok || (receive_ && receive_->has_message()) || room_is_due();
   if (!due) return std::nullopt;
   return ReadyChannel{parts_.id.value, tag_.load(std::memory_order_relaxed)};

@@ -48,6 +48,7 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
 
   [[nodiscard]] Statistics statistics() const noexcept;
   void set_tag(std::uint64_t tag) noexcept { tag_.store(tag, std::memory_order_relaxed); }
+  void set_polled(bool polled) noexcept;
   // For ready(): nullopt when there is nothing to do.
   [[nodiscard]] std::optional<ReadyChannel> look() noexcept;
 
@@ -105,6 +106,7 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   bool confirmed_ = false;
 
   std::atomic<std::uint64_t> tag_{0};
+  std::atomic<bool> polled_{true};
   // A send that found no room, for ready(): it is told at least once, whoever takes the room meanwhile.
   enum class Wish : std::uint8_t {
     none,

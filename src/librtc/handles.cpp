@@ -104,6 +104,9 @@ std::expected<ReceiveLoan, Error> Channel::receive_loan(std::chrono::nanoseconds
   return core_->receive_loan(timeout);
 }
 Statistics Channel::statistics() const noexcept { return core_ ? core_->statistics() : Statistics{}; }
+void Channel::set_polled(bool polled) noexcept {
+  if (core_) core_->set_polled(polled);
+}
 void Channel::set_tag(std::uint64_t tag) noexcept {
   if (core_) core_->set_tag(tag);
 }

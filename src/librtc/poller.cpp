@@ -34,6 +34,7 @@ int Poller::fd(ipc::SessionBlock& block, std::span<const ipc::Fd> doorbells) {
   if (!made) return -1;
   epoll_ = std::move(epoll);
   again_ = std::move(again);
+  deaf_.assign(doorbells.size(), false);
   notice_event_ = std::move(notice);
   // From now on the daemon rings. What became ready before is found by the first look, which is asked for.
   block.app_sleeping.exchange(1, std::memory_order_seq_cst);
@@ -53,6 +54,16 @@ void Poller::signal(const ipc::Fd& event, bool& raised, bool wanted) noexcept {
   }
 }
 
+// A doorbell whose other end is closed stays readable for ever: the worker is gone, and the control thread will hear of
+// it, unless a loop around our descriptor leaves it no time. So it is not watched any more.
+void Poller::drain(std::span<const ipc::Fd> doorbells) noexcept {
+  for (std::size_t i = 0; i < doorbells.size(); ++i) {
+    if (deaf_[i] || ipc::drain(doorbells[i].get())) continue;
+    deaf_[i] = true;
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, doorbells[i].get(), nullptr);
+  }
+}
+
 void Poller::list(std::uint32_t channel) {
   if (channel >= is_listed_.size() || is_listed_[channel]) return;
   is_listed_[channel] = true;
@@ -66,7 +77,7 @@ std::size_t Poller::ready(ipc::SessionBlock& block, std::span<const ipc::Fd> doo
                           const Look& look) noexcept {
   const std::scoped_lock lock(mutex_);
   if (epoll_) {
-    for (const ipc::Fd& bell : doorbells) ipc::drain(bell.get());
+    drain(doorbells);
     block.app_sleeping.exchange(1, std::memory_order_seq_cst);
   }
   const std::uint32_t taken = ipc::take(block.to_app, take_per_look, [this](std::uint32_t channel) { list(channel); });

@@ -34,10 +34,12 @@ class Poller {
 
  private:
   void list(std::uint32_t channel);
+  void drain(std::span<const ipc::Fd> doorbells) noexcept;
   void signal(const ipc::Fd& event, bool& raised, bool wanted) noexcept;
 
   std::mutex mutex_;  // the descriptors and the list
   ipc::Fd epoll_;
+  std::vector<bool> deaf_;  // doorbells whose other end is closed: no longer watched
   ipc::Fd again_;     // readable: call ready() again
   bool again_raised_ = false;
   std::deque<std::uint32_t> listed_;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
 
 #include "ipc/daemon_view.hpp"
@@ -23,6 +24,9 @@ using Clock = std::chrono::steady_clock;
 
 // The daemon keeps the time-out of a set-up; this much longer we wait for its word before we give up on it.
 constexpr std::chrono::nanoseconds grace = std::chrono::seconds{1};
+// How long the end of a session waits until the daemon has released what the session had. A daemon answers within
+// milliseconds; a stopped one must not keep the application.
+constexpr std::chrono::nanoseconds farewell = std::chrono::seconds{1};
 constexpr std::size_t outbox_most = 65'536;  // control messages: more than every channel's end at once
 
 std::unexpected<Error> fail(Errc code, std::string text) { return std::unexpected(make_error(code, std::move(text))); }
@@ -148,7 +152,26 @@ void SessionCore::stop() noexcept {
     thread_->join();
   }
   end(Errc::closed, "the session was closed");
-  shutdown(control_.get(), SHUT_RDWR);
+  shutdown(control_.get(), SHUT_WR);
+  if (!inside_agent()) await_farewell();
+  shutdown(control_.get(), SHUT_RD);
+}
+
+// The daemon closes its end when the session's ports, channels and memory are free again: who opens a session after
+// this one gets them. No other thread reads the connection any more.
+void SessionCore::await_farewell() noexcept {
+  const auto deadline = deadline_after(farewell);
+  std::array<std::byte, 64> unread;
+  while (true) {
+    // Replies to what nobody waits for are thrown away (and cut off: the kernel then closes descriptors in them).
+    const ssize_t got = recv(control_.get(), unread.data(), unread.size(), MSG_DONTWAIT);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) return;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return;
+    if (got > 0) continue;
+    pollfd waited{control_.get(), POLLIN, 0};
+    poll(&waited, 1, static_cast<int>(left));
+  }
 }
 
 // The child has no control thread and no mapping. It must not keep the connection open for a dead parent either.
@@ -367,6 +390,11 @@ std::shared_ptr<ChannelCore> SessionCore::find(std::uint32_t channel) const {
 
 // --- polling ----------------------------------------------------------------------------------------------------
 
+void SessionCore::look_at(std::uint32_t channel) noexcept {
+  ipc::add(block().to_app, channel);
+  poller_.poke();
+}
+
 int SessionCore::poll_fd() { return mapped() ? poller_.fd(block(), doorbells_) : -1; }
 
 std::size_t SessionCore::ready(std::span<ReadyChannel> out) noexcept {
@@ -463,8 +491,7 @@ bool SessionCore::enter(const std::shared_ptr<ChannelCore>& channel) {
     channels_[id] = channel;
   }
   // A message may have come, and its bit been taken, before the channel was known here.
-  ipc::add(block().to_app, id);
-  poller_.poke();
+  look_at(id);
   return true;
 }
 
@@ -519,8 +546,7 @@ void SessionCore::on(ipc::Notice& notice) {
   }
   poller_.add({static_cast<Notice::Kind>(notice.kind), notice.channel.value, std::move(notice.text)});
   // The queue may have been closed: ready() is to look at it.
-  ipc::add(block().to_app, notice.channel.value);
-  poller_.poke();
+  look_at(notice.channel.value);
 }
 
 }  // namespace rtchan::api

@@ -65,6 +65,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   [[nodiscard]] std::chrono::nanoseconds spin() const noexcept { return spin_; }
   [[nodiscard]] std::shared_ptr<ChannelCore> find(std::uint32_t channel) const;
 
+  void look_at(std::uint32_t channel) noexcept;  // ready() is to look at it: it may have something to do
   [[nodiscard]] int poll_fd();
   [[nodiscard]] std::size_t ready(std::span<ReadyChannel> out) noexcept;
   [[nodiscard]] std::optional<Notice> next_notice();
@@ -73,6 +74,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
 
  private:
   void linger() noexcept;
+  void await_farewell() noexcept;
   using Outcome = std::expected<ipc::Reply, Error>;
   using Completion = std::function<void(Outcome)>;
   struct Answered {  // a question that the agent answered with yes

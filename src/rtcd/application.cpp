@@ -64,13 +64,18 @@ void Application::begin() {
 void Application::close() {
   if (std::exchange(state, State::closed) == State::closed) return;
   error_code ignored;
-  socket_.close(ignored);
+  socket_.cancel(ignored);
   if (pidfd_) pidfd_->close(ignored);
   handshake_.cancel();
   outbox_.clear();
   text_.reset();
   memfd.reset();
   doorbells.clear();
+}
+
+void Application::hang_up() {
+  error_code ignored;
+  socket_.close(ignored);
 }
 
 void Application::end(std::string why) {

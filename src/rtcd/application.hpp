@@ -53,8 +53,10 @@ class Application : public std::enable_shared_from_this<Application> {
   void send(const ipc::Reply& reply, std::span<const int> descriptors = {});
   // A long answer, page by page as the application reads. False: one is under way already.
   bool send_text(std::uint32_t request, std::string json);
-  // Ends the connection (after what was sent); no callbacks any more.
+  // The end: reads and sends no more, no callbacks any more. The application is not told yet.
   void close();
+  // Closes the connection: tells the application, which may wait for it, that all it had is free again.
+  void hang_up();
 
   // Not empty: it is refused, and told so when it says Hello (before, it would not read the answer).
   std::string refusal;

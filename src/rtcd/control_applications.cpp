@@ -217,9 +217,12 @@ void Control::end_application(Application& app, const std::string& why) {
   forget_if_dropped(app);
 }
 
-// Its number, and with it the clips' memory, is free once no worker knows it any more.
+// Its number, its place among its user's sessions, and the clips' memory are free once no worker knows it any more. Only
+// then it sees the connection closed: whoever waits for that and comes again finds its ports and places free.
 void Control::forget_if_dropped(Application& app) {
-  if (app.state == Application::State::closed && app.workers_dropped == app.workers_mapped) applications_.erase(app.id());
+  if (app.state != Application::State::closed || app.workers_dropped != app.workers_mapped) return;
+  app.hang_up();
+  applications_.erase(app.id());
 }
 
 }  // namespace rtchan::rtcd

@@ -10,9 +10,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -81,9 +83,41 @@ class FakeDaemon {
   std::atomic<std::uint32_t> channels_open{0};  // ends
   std::atomic<std::uint32_t> sessions_open{0};
   std::atomic<std::uint64_t> violations{0};
+  std::atomic<std::uint64_t> delivered{0};
   std::atomic<std::uint64_t> dropped{0};        // messages whose receiver was behind
 
   // Runs on the daemon's thread.
+  void post(std::function<void()> job) {
+    {
+      const std::scoped_lock lock(jobs_mutex_);
+      jobs_.push_back(std::move(job));
+    }
+    wake();
+  }
+  void done(std::function<void()> job) {  // the same, and waits
+    std::promise<void> ran;
+    post([&] {
+      job();
+      ran.set_value();
+    });
+    ran.get_future().wait();
+  }
+  // The workers die, control lives on: the doorbells close, the connections do not.
+  void drop_bells() {
+    done([this] {
+      for (auto& [fd, client] : clients_) client->bell.reset();
+    });
+  }
+  // As many bytes as the doorbells hold, whether anybody sleeps or not.
+  void flood_bells() {
+    done([this] {
+      const std::array<char, 4'096> bytes{};
+      for (auto& [fd, client] : clients_) {
+        while (::send(client->bell.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+        }
+      }
+    });
+  }
   void notice(ipc::Notice::Kind kind, std::string text) {
     post([this, kind, text] {
       for (auto& [fd, client] : clients_) {
@@ -133,13 +167,6 @@ class FakeDaemon {
     const std::uint64_t one = 1;
     (void)!write(stop_.get(), &one, sizeof one);
   }
-  void post(std::function<void()> job) {
-    {
-      const std::scoped_lock lock(jobs_mutex_);
-      jobs_.push_back(std::move(job));
-    }
-    wake();
-  }
 
   void run() {
     while (!stopping_) {
@@ -187,7 +214,7 @@ class FakeDaemon {
     std::erase_if(asked_, [fd](const auto& q) { return q.second.sender == fd || q.second.receiver == fd; });
     for (const auto port : node.mapped()->ports) ports_.erase(port);
     --sessions_open;
-  }
+  }  // only now its end of the connection closes, as rtcd's does
   void part(End& end) {
     --channels_open;
     if (!end.peer) return;
@@ -242,6 +269,7 @@ class FakeDaemon {
     const Duration delay = to.guaranteed ? Duration{delay_ns.load()} : Duration{INT64_MIN};
     if (to.receive->publish(*slot, message.length, from.number, RawClock::now(), delay)) to.receive->wake_consumer();
     add(*to.owner, to.id);
+    ++delivered;
   }
 
   bool serve(Client& client) {
@@ -287,7 +315,7 @@ class FakeDaemon {
     send(client, ipc::Registered{m.request, port});
   }
   void on(Client& client, ipc::UnregisterPort& m) {
-    ports_.erase(m.port);
+    if (std::erase(client.ports, m.port) > 0) ports_.erase(m.port);
     send(client, ipc::Done{m.request});
   }
   void on(Client& client, ipc::CreateChannel& m) {
