@@ -29,6 +29,17 @@ std::optional<Contract> contract_of(const Qos& qos) noexcept {
                   qos.max_message_bytes};
 }
 
+Contract downstream(const Contract& c) noexcept {
+  Contract shorter = c;
+  shorter.period = std::max(Duration{1}, c.period - c.period / limits::downstream_part);
+  return shorter;
+}
+
+Duration upstream_period(Duration period) noexcept {
+  constexpr Wide part = limits::downstream_part;
+  return duration(ceil_div(Wide{period.count()} * part, part - 1));
+}
+
 Duration wire_time(const LinkModel& link, std::uint32_t payload_bytes) noexcept {
   if (link.bits_per_second == 0) return Duration{0};
   const Wide bits = (Wide{payload_bytes} + link.format.packet_overhead_bytes) * 8;

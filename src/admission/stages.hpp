@@ -22,6 +22,12 @@ struct Contract {
 // The integers that are both admitted and enforced. Nullopt: a value is outside the ranges of qos.hpp.
 [[nodiscard]] std::optional<Contract> contract_of(const Qos& qos) noexcept;
 
+// The same contract as the stages behind the first link admit and enforce it: T - T/128 (limits.hpp). A source at
+// its full rate would else never make up for a delay on the way, nor for a clock slower than its own.
+[[nodiscard]] Contract downstream(const Contract& c) noexcept;
+// The period at the source that is at least `period` downstream.
+[[nodiscard]] Duration upstream_period(Duration period) noexcept;
+
 // How messages become packets on one link.
 struct PacketFormat {
   std::uint32_t payload_per_packet_bytes{};  // message bytes in a full packet

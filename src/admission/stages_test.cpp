@@ -13,6 +13,15 @@ using std::chrono::milliseconds;
 constexpr PacketFormat format{1'400, 100};
 constexpr LinkModel link{100'000'000, format, Duration{0}};
 
+TEST(Stages, APeriodGoesDownstreamAndBackWithoutGettingShorter) {
+  for (const std::int64_t t : {1, 2, 127, 128, 129, 16'129, 1'000'000, 999'999'999}) {
+    const Duration down = downstream({Duration{t}, 1, 1}).period;
+    EXPECT_LE(down.count(), t);
+    EXPECT_GE(down.count(), t - t / 128 - 1);
+    EXPECT_GE(downstream({upstream_period(down), 1, 1}).period, down);
+  }
+}
+
 TEST(Stages, AContractBecomesIntegers) {
   const auto c =
       contract_of({.max_rate = 3, .max_burst = 4, .max_message_bytes = 1'000, .max_delay = milliseconds{5}});

@@ -57,6 +57,15 @@ inline constexpr std::uint32_t fragment_bytes_min = 256;  // fragments of one me
 inline constexpr std::uint32_t signal_bytes = 1'200;    // a signalling message fits one packet on any path we accept (IPv6 minimum MTU 1,280)
 inline constexpr std::uint32_t hops = 16;               // hop limit of a set-up (loops end here)
 
+// --- absences of the host, and clocks that differ ---
+// A pause of a worker or of its machine up to this long loses no message of a source that keeps its contract: buffers on
+// both sides hold what piles up. Virtual machines are taken away for 1 ... 35 ms (cyclictest).
+inline constexpr std::chrono::nanoseconds host_pause = std::chrono::milliseconds{50};
+inline constexpr std::uint32_t host_pause_packets = 128;            // but no more memory than this per channel for it
+// Downstream, a period is shorter by this part: what was held up there catches up (10 ms in 1.3 s), and clocks that
+// differ by far more than any quartz never make logical arrivals recede.
+inline constexpr std::int64_t downstream_part = 128;
+
 // --- admission ---
 inline constexpr std::uint64_t admission_steps = 500'000;  // per question: some 50 ms at worst, then refused as too complex
 

@@ -62,7 +62,7 @@ struct Domain::State final : Arrivals, Departures {
   void departed(LinkFlow& flow, const Packet& packet, Instant finish) noexcept override;
 
   void schedule(Clip& clip, Instant now) noexcept;
-  void sight(Clip& clip, Instant now) noexcept;
+  void sight(Clip& clip, Instant since, Instant now) noexcept;
   void stop(Clip& clip) noexcept;
   void settle(Clip& clip, Instant now) noexcept;
   void run_handlers(Instant now) noexcept;
@@ -213,7 +213,7 @@ void Domain::open(std::unique_ptr<Clip> clip, Instant now) {
   clear(*clip->counters);
   if (clip->incoming) clip->connected = true;
   s.clips[slot.value] = std::move(clip);
-  s.sight(*s.clips[slot.value], now);
+  s.sight(*s.clips[slot.value], now, now);
 }
 
 void Domain::close(ClipSlot slot, CloseMode mode, Instant now) {
@@ -223,7 +223,7 @@ void Domain::close(ClipSlot slot, CloseMode mode, Instant now) {
   if (clip == nullptr || clip->leaving) return;
   const bool can_drain = clip->connected && !clip->violated && clip->closing != Clip::Closing::abandoned;
   if (mode == CloseMode::drain && can_drain) {
-    s.sight(*clip, now);  // what was published before the close still goes
+    s.sight(*clip, now, now);  // what was published before the close still goes
     clip->closing = Clip::Closing::draining;
   } else {
     clip->closing = Clip::Closing::abandoned;
@@ -241,15 +241,15 @@ void Domain::connect(ClipSlot slot, const Endpoint& next_hop, Label next_label) 
   if (!clip->violated && clip->closing != Clip::Closing::abandoned) s.schedule(*clip, s.latest);
 }
 
-void Domain::sighted(ClipSlot slot, Instant now) {
+void Domain::sighted(ClipSlot slot, Instant since, Instant now) {
   State& s = *state_;
   s.latest = now;
-  if (Clip* clip = s.find(slot)) s.sight(*clip, now);
+  if (Clip* clip = s.find(slot)) s.sight(*clip, since, now);
 }
 
-void Domain::State::sight(Clip& clip, Instant at) noexcept {
+void Domain::State::sight(Clip& clip, Instant since, Instant at) noexcept {
   if (!clip.outgoing || clip.violated || clip.closing != Clip::Closing::open) return;
-  if (clip.outgoing->sight(at, *clip.counters)) observer.contract_violated(clip.spec.slot, at);
+  if (clip.outgoing->sight(since, at, *clip.counters)) observer.contract_violated(clip.spec.slot, at);
   if (clip.task.edf.state == EdfPlace::State::absent || clip.outgoing->violated()) settle(clip, at);
 }
 

@@ -100,7 +100,9 @@ class Domain {
   // The neighbour's label and endpoint become known with the commit: set before the first packet may leave.
   void connect(ClipSlot slot, const Endpoint& next_hop, Label next_label);
   // New messages may wait in the clip's source (or slots were freed in its sink). Unknown slots are ignored.
-  void sighted(ClipSlot slot, Instant now);
+  // `since`: when a worker that nobody had kept from running would have looked (clips/logical_arrival.hpp).
+  void sighted(ClipSlot slot, Instant since, Instant now);
+  void sighted(ClipSlot slot, Instant now) { sighted(slot, now, now); }
   // One signalling packet, through the link's signalling clip (EDF, its own budget). False: queue full, dropped.
   bool send_signal(std::uint32_t link, const Endpoint& to, std::span<const std::byte> bytes, Instant now);
   void set_burst_bound(std::uint32_t link, const admission::BurstBound& bound);

@@ -33,6 +33,7 @@ Incoming::Incoming(const ClipSpec& spec, std::unique_ptr<MessageSink> sink, Prot
     : spec_(spec),
       sink_(std::move(sink)),
       stack_(stack),
+      early_(spec.upstream_rem + spec.upstream_propagation + limits::host_pause),
       here_(spec.contract.message_bytes / limits::fragment_bytes_min / 64 + 1, 0) {
   frames_.reserved = spec.packet_buffers;
 }
@@ -126,16 +127,14 @@ std::optional<Urgency> Incoming::urgency(PacketStore& store) const noexcept {
   if (packets_.empty()) return std::nullopt;
   if (spec_.service == ServiceClass::best_effort) return Urgency{long_ago, never, never};
   const Packet& head = store[packets_.front()];
-  // A packet that keeps the contract may be handled at once; what came too fast waits until it might have come.
-  return Urgency{head.logical - spec_.upstream_rem - spec_.upstream_propagation, head.logical, head.deadline};
+  return Urgency{head.logical - early_, head.logical, head.deadline};
 }
 
 std::uint32_t Incoming::step(Instant now, PacketStore& store, ClipCounters& counters) noexcept {
-  const Duration early = spec_.upstream_rem + spec_.upstream_propagation;
   std::uint32_t packets = 0;
   while (packets < spec_.packets_per_step && !packets_.empty()) {
     const Frame frame = packets_.front();
-    if (spec_.service != ServiceClass::best_effort && store[frame].logical - early > now) break;
+    if (spec_.service != ServiceClass::best_effort && store[frame].logical - early_ > now) break;
     packets_.pop(store);
     take(store[frame], store.bytes(frame).first(store[frame].bytes), now, counters);
     store.give(frame, frames_);

@@ -76,6 +76,9 @@ class Incoming {
   ClipSpec spec_;
   std::unique_ptr<MessageSink> sink_;
   ProtocolStack* stack_;
+  // A packet that keeps the contract may be handled at once, also after the sender's host was away. What came faster
+  // than that explains waits until it might have come.
+  Duration early_;
   PacketQueue packets_;
   FrameBudget frames_;
 

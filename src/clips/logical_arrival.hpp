@@ -2,6 +2,10 @@
 // A message with l - g > (B-1)*T exceeds its contract: it is held until l (shaping) or refused, and a refused
 // message leaves l unchanged. So whatever a source does, its messages arrive here at least T apart.
 //
+// A worker that was kept from looking (the machine was taken away) dates what it then finds from the instant at which it
+// should have looked, `since`: as early as a source that keeps its contract could have sent it. Otherwise one pause
+// would put every later message of a source at its full rate behind by the length of the pause, for ever.
+//
 // Messages are sighted by count: a burst of any size costs O(1), and the memory is one run per message of the
 // queue at worst (a run is a series of messages whose logical arrivals are exactly T apart).
 #pragma once
@@ -31,12 +35,14 @@ class LogicalArrivals {
     bool quiet{};               // the source had caught up with its contract: l == g
   };
 
-  // `count` further messages (> 0) are seen at `now`; together with those not yet taken at most `messages`.
-  Sighting sight(std::uint32_t count, Instant now) noexcept {
-    const Instant first = std::max(now, last_ + period_);
+  // `count` further messages (> 0) are seen at `now`; together with those not yet taken at most `messages`. Had the
+  // worker kept its own pace it would have looked at `since` <= now.
+  Sighting sight(std::uint32_t count, Instant since, Instant now) noexcept {
+    assert(since <= now);
+    const Instant first = std::max(since, last_ + period_);
     const Instant limit = now + tolerance_;
     Sighting s;
-    s.quiet = first == now;
+    s.quiet = first == since;
     if (first <= limit) {
       s.conforming = period_ == Duration{0}
                          ? count

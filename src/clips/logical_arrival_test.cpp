@@ -15,7 +15,7 @@ constexpr Instant at(int ms) { return start + milliseconds{ms}; }
 
 TEST(LogicalArrivals, ABurstIsSpreadAtThePeriod) {
   LogicalArrivals arrivals({milliseconds{10}, 3, 100}, Policing::shape, 16);
-  const auto seen = arrivals.sight(3, start);
+  const auto seen = arrivals.sight(3, start, start);
   EXPECT_EQ(seen.conforming, 3u);
   EXPECT_TRUE(seen.quiet);
   for (int m = 0; m < 3; ++m) {
@@ -27,14 +27,14 @@ TEST(LogicalArrivals, ABurstIsSpreadAtThePeriod) {
 
 TEST(LogicalArrivals, AConformingSourceIsNeverHeldLongerThanItsBurst) {
   LogicalArrivals arrivals({milliseconds{10}, 4, 100}, Policing::shape, 16);
-  EXPECT_EQ(arrivals.sight(4, start).exceeding, 0u);
-  EXPECT_EQ(arrivals.sight(1, at(10)).exceeding, 0u) << "one more per period is within the contract";
-  EXPECT_EQ(arrivals.sight(1, at(19)).exceeding, 1u) << "5 + 1 messages in 19 ms are not";
+  EXPECT_EQ(arrivals.sight(4, start, start).exceeding, 0u);
+  EXPECT_EQ(arrivals.sight(1, at(10), at(10)).exceeding, 0u) << "one more per period is within the contract";
+  EXPECT_EQ(arrivals.sight(1, at(19), at(19)).exceeding, 1u) << "5 + 1 messages in 19 ms are not";
 }
 
 TEST(LogicalArrivals, ShapingHoldsWhatExceedsTheContract) {
   LogicalArrivals arrivals({milliseconds{10}, 2, 100}, Policing::shape, 16);
-  const auto seen = arrivals.sight(5, start);
+  const auto seen = arrivals.sight(5, start, start);
   EXPECT_EQ(seen.conforming, 2u);
   EXPECT_EQ(seen.exceeding, 3u);
   for (int m = 0; m < 5; ++m) {
@@ -46,8 +46,8 @@ TEST(LogicalArrivals, ShapingHoldsWhatExceedsTheContract) {
 
 TEST(LogicalArrivals, ARefusedMessageLeavesTheLogicalArrivalAsItWas) {
   LogicalArrivals arrivals({milliseconds{10}, 2, 100}, Policing::refuse, 16);
-  EXPECT_EQ(arrivals.sight(5, start).exceeding, 3u);
-  EXPECT_EQ(arrivals.sight(1, at(10)).exceeding, 0u) << "as if the three had never been";
+  EXPECT_EQ(arrivals.sight(5, start, start).exceeding, 3u);
+  EXPECT_EQ(arrivals.sight(1, at(10), at(10)).exceeding, 0u) << "as if the three had never been";
   const bool refused[] = {false, false, true, true, true, false};
   const int logical[] = {0, 10, -1, -1, -1, 20};
   for (int m = 0; m < 6; ++m) {
@@ -59,9 +59,34 @@ TEST(LogicalArrivals, ARefusedMessageLeavesTheLogicalArrivalAsItWas) {
   }
 }
 
+// The worker looks every millisecond; then the machine is taken away for 55 ms. A source that kept its rate all the
+// while is not put behind by it.
+TEST(LogicalArrivals, APauseOfTheMachineLeavesNoTraceInWhatComesAfterIt) {
+  LogicalArrivals arrivals({milliseconds{10}, 2, 100}, Policing::shape, 16);
+  arrivals.sight(1, start, start);
+  const auto piled_up = arrivals.sight(5, at(5), at(60));
+  EXPECT_EQ(piled_up.exceeding, 0u) << "they came at 10, 20 ... 50: only nobody looked";
+  arrivals.sight(1, at(60), at(60));
+  for (int m = 0; m <= 6; ++m) {
+    EXPECT_EQ(arrivals.front(), at(10 * m));
+    arrivals.pop();
+  }
+}
+
+// What a source can make of a pause is what a source that kept its contract would have been given.
+TEST(LogicalArrivals, APauseGivesNoCreditBeyondTheContract) {
+  LogicalArrivals arrivals({milliseconds{10}, 2, 100}, Policing::shape, 64);
+  arrivals.sight(20, start, start);  // far ahead of its contract already: its 20 messages last until 190
+  EXPECT_EQ(arrivals.sight(20, at(5), at(60)).exceeding, 20u);
+  for (int m = 0; m < 40; ++m) {
+    EXPECT_EQ(arrivals.front(), at(10 * m)) << "one per period, pause or not";
+    arrivals.pop();
+  }
+}
+
 TEST(LogicalArrivals, WithoutAContractNothingIsHeld) {
   LogicalArrivals arrivals({Duration{0}, 1, 100}, Policing::shape, 1000);
-  EXPECT_EQ(arrivals.sight(1000, start).exceeding, 0u);
+  EXPECT_EQ(arrivals.sight(1000, start, start).exceeding, 0u);
   for (int m = 0; m < 1000; ++m, arrivals.pop()) EXPECT_EQ(arrivals.front(), start);
 }
 
@@ -106,7 +131,7 @@ TEST(LogicalArrivals, RunsOfMessagesAreWhatTheDefinitionSaysOfEachOne) {
       const auto room = capacity - arrivals.waiting();
       if (room > 0 && random() % 3 != 0) {
         const auto count = static_cast<std::uint32_t>(1 + random() % room);
-        exceeding += arrivals.sight(count, now).exceeding;
+        exceeding += arrivals.sight(count, now, now).exceeding;
         for (std::uint32_t i = 0; i < count; ++i) expected.sight(now);
       }
       for (auto taken = random() % 6; taken > 0 && !arrivals.empty(); --taken) {

@@ -18,11 +18,11 @@ Outgoing::Outgoing(const ClipSpec& spec, std::unique_ptr<MessageSource> source, 
       arrivals_(spec.contract, spec.policing, source_->capacity()),
       ahead_(std::max(Duration{0}, spec.horizon - spec.cpu_delay)) {}
 
-bool Outgoing::sight(Instant now, ClipCounters& counters) noexcept {
+bool Outgoing::sight(Instant since, Instant now, ClipCounters& counters) noexcept {
   const std::uint32_t published = std::min(source_->waiting(), source_->capacity());
   const std::uint32_t known = arrivals_.waiting();
   if (published <= known) return false;
-  const LogicalArrivals::Sighting seen = arrivals_.sight(published - known, now);
+  const LogicalArrivals::Sighting seen = arrivals_.sight(published - known, since, now);
   const bool shaping = spec_.policing == Policing::shape;
   bump(counters.accepted, shaping ? published - known : seen.conforming);
   if (seen.exceeding > 0 && shaping) bump(counters.shaped, seen.exceeding);

@@ -24,9 +24,9 @@ class Outgoing {
  public:
   Outgoing(const ClipSpec& spec, std::unique_ptr<MessageSource> source, ProtocolStack* stack);
 
-  // Takes note of messages that were published since the last look. True: the source has begun to exceed its
-  // contract (once, until it has caught up again).
-  bool sight(Instant now, ClipCounters& counters) noexcept;
+  // Takes note of messages that were published since the last look, which should have been followed by one at `since`
+  // <= now. True: the source has begun to exceed its contract (once, until it has caught up again).
+  bool sight(Instant since, Instant now, ClipCounters& counters) noexcept;
 
   // When and how urgently the handler wants to run; nullopt: nothing to do, or blocked.
   [[nodiscard]] std::optional<Urgency> urgency() const noexcept;

@@ -185,7 +185,8 @@ wire::Refuse Books::explain(const PathId& path, const Plan& plan, const Place& p
     if (sum <= limits::delay_max) r.fitting_delay = sum;
   }
   if (refusal.fitting_period > Duration{0}) {
-    r.fitting_rate_nano = 1'000'000'000'000'000'000U / static_cast<std::uint64_t>(refusal.fitting_period.count());
+    const Duration fits = plan.role == clips::Role::outgoing ? refusal.fitting_period : admission::upstream_period(refusal.fitting_period);
+    r.fitting_rate_nano = 1'000'000'000'000'000'000U / static_cast<std::uint64_t>(fits.count());
   }
   r.again = again;
   r.text = fmt::format("{}: {}", why.where, admission::name(why.refusal.reason));

@@ -31,7 +31,8 @@ struct LinkSettings {
   admission::LinkModel model{};
   std::uint32_t limit_ppm = 980'000;       // share of the capacity that may be promised
   std::string policy = "edf";
-  Duration horizon{};                      // H: how early packets leave here
+  // H: how early packets may leave here. Not set: as soon as the handler has made them, so H is the CPU's local delay.
+  std::optional<Duration> horizon{};
   Duration propagation{};                  // pi: from the end of transmission to the neighbour's arrival stamp
   // The signalling channel of this link, admitted like any other; the worker's link scheduler gives it the same
   // (clips::LinkConfig). On a slow link use signal_period().

@@ -93,8 +93,10 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
   p.last_horizon = p.last_propagation = Duration{0};
   if (c.place.out) {
     const LinkSettings& link = config.links[*c.place.out];
-    p.last_minimum = c.minima.link;
-    p.last_horizon = link.horizon;
+    // Without a fixed horizon a packet leaves as early as the handler may have made it: to whom it arrives, this node's
+    // CPU and link are one stage.
+    p.last_minimum = link.horizon ? c.minima.link : c.minima.cpu + c.minima.link;
+    p.last_horizon = link.horizon.value_or(Duration{0});
     p.last_propagation = link.propagation;
     p.propagation += link.propagation;
     answer.next = rtcop::Hop{*c.place.out, c.next_hop};
@@ -217,7 +219,7 @@ clips::ClipSpec Node::State::clip_spec(const Channel& c, const Sizes& final, con
   spec.generation = c.generation;
   spec.role = c.role;
   spec.service = c.qos.service;
-  spec.contract = {c.qos.period, c.qos.burst, c.qos.message_bytes};
+  spec.contract = {c.plan->contract.period, c.plan->contract.burst, c.plan->contract.message_bytes};
   spec.policing = c.refuse_excess ? clips::Policing::refuse : clips::Policing::shape;
   spec.cpu_delay = c.delays.cpu;
   spec.link_delay = c.delays.link;
@@ -225,7 +227,7 @@ clips::ClipSpec Node::State::clip_spec(const Channel& c, const Sizes& final, con
   spec.packet_buffers = final.packet_buffers;
   if (c.place.out) {
     const LinkSettings& link = config.links[*c.place.out];
-    spec.horizon = link.horizon;
+    spec.horizon = link.horizon.value_or(c.delays.cpu);
     spec.link = link.worker_link;
     spec.next_hop = c.next_hop;
   }

@@ -24,12 +24,14 @@ constexpr std::uint64_t best_effort_bytes = 256 << 10;
 constexpr std::uint32_t best_effort_slots = 16;
 constexpr std::uint32_t best_effort_packets = 32;
 
-// A receiving worker that the machine takes away for so long finds all that came meanwhile at once. Those messages may be
-// late, but they need not be lost for want of packet buffers. Costs memory only; no more than so many packets.
-constexpr Duration worker_pause = std::chrono::milliseconds{50};
-constexpr std::uint64_t worker_pause_packets = 128;
-
 constexpr Duration no_time{0};
+
+// What comes while a worker is taken away may be late, but it need not be lost or hold up its source: buffers for that
+// many messages more. Costs memory only.
+std::uint64_t during_pause(const Plan& plan) {
+  return std::min<std::uint64_t>(static_cast<std::uint64_t>(limits::host_pause / plan.contract.period),
+                                 limits::host_pause_packets / std::max(plan.packets, 1u));
+}
 
 Duration grown(Duration own, std::uint64_t stretch) {
   const Wide more = (Wide{own.count()} * stretch + 1023) / 1024;
@@ -47,6 +49,7 @@ std::uint32_t slots_of(const Plan& plan, const Delays& d, std::uint32_t slot_byt
   std::uint64_t slots = 0;
   if (plan.role == clips::Role::outgoing) {
     slots = admission::source_buffers(c, d.cpu) + 1;  // one more, so that the next can be written while B wait
+    slots += during_pause(plan);
   } else {
     slots = admission::hop_buffers(c, d.previous, plan.before.last_horizon, plan.before.last_propagation, d.cpu);
     const auto pause = static_cast<std::uint64_t>(reader_pause / c.period) + 1;
@@ -65,8 +68,7 @@ std::uint32_t packets_of(const Plan& plan, const Delays& d) {
     case clips::Role::forward:
       messages = admission::hop_buffers(c, d.previous, plan.before.last_horizon, plan.before.last_propagation,
                                         d.cpu + d.link);
-      messages += std::min<std::uint64_t>(static_cast<std::uint64_t>(worker_pause / c.period),
-                                          worker_pause_packets / std::max<std::uint64_t>(plan.packets, 1));
+      messages += during_pause(plan);
       break;
   }
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(messages * plan.packets, UINT32_MAX / 2));
@@ -87,6 +89,7 @@ Plan make_plan(const wire::Setup& setup, clips::Role role, const admission::Cost
     if (link != nullptr) plan.packets = std::max(plan.packets, link->format.packets(plan.contract.message_bytes));
   }
   if (!plan.guaranteed) return plan;
+  if (role != clips::Role::outgoing) plan.contract = admission::downstream(plan.contract);
   const Duration jitter = largest_previous(plan.before, plan.max_delay) + plan.before.last_horizon +
                           plan.before.last_propagation;
   if (role == clips::Role::outgoing) plan.cpu = admission::send_cpu(costs, plan.contract, out->format);

@@ -119,7 +119,7 @@ void read_link(Reading& r, ConfigTable t) {
   t.number("mtu", limits::mtu_bytes_min, limits::mtu_bytes_max, l.mtu_bytes);
   read_guard(t, l);
   t.number("worker", 0, limits::workers - 1, l.worker);
-  t.duration("horizon", none, 1s, l.horizon);
+  if (Duration horizon{}; t.duration("horizon", none, 1s, horizon)) l.horizon = horizon;
   t.duration("propagation", none, 10s, l.propagation);
   t.finish();
   r.config.links.push_back(std::move(l));

@@ -64,7 +64,7 @@ struct LinkSection {
   Guard guard = Guard::share;
   std::uint64_t foreign_bits_per_second = 1'000'000;    // guard = share: others on the interface send at most this
   std::uint32_t worker = 0;
-  Duration horizon = std::chrono::milliseconds{2};      // H
+  std::optional<Duration> horizon;                      // H; none: a packet leaves once it is made and its turn has come
   Duration propagation = std::chrono::microseconds{100};// pi: to the neighbour's arrival stamp
   int line = 0;                                         // in the file, for errors found when it is opened
 };

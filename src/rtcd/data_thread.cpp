@@ -25,6 +25,10 @@ constexpr std::uint32_t sightings_per_turn = 256;       // ready bits; each cost
 constexpr std::uint32_t idle_turns_before_rest = 64;    // a ring costs the application a system call: not at once
 constexpr Duration event_look_interval = 20us;          // while busy; bounds how long a doorbell goes unheard
 constexpr Duration counters_interval = 1ms;
+// While applications send, a sleep is never longer, so that a longer absence is known to be the machine's.
+constexpr Duration look_interval = 1ms;
+constexpr Duration sending_lasts = 100ms;
+constexpr Duration look_patience = 300us;               // a turn and a wake-up may take so long
 
 // What epoll hands back: small numbers for our own descriptors, else a session.
 constexpr std::uint64_t event_wake = 0;
@@ -72,7 +76,8 @@ void DataThread::run() {
     const Instant now = RawClock::now();
     // A clip's handover happened before the command that connects it: commands only when no handover waits.
     const bool asked = take_handovers(now) && take_commands(now);
-    const bool sighted = take_sightings(now);
+    const bool sighted = take_sightings(std::min(look_due_, now), now);
+    if (sighted) sighted_last_ = now;
     const Instant due = domain_.turn(now);
     bump(counters_.turns);
     ring_applications();
@@ -155,14 +160,17 @@ void DataThread::obey(const Command& command, Instant now) {
 
 // --- applications -------------------------------------------------------------------------------------------
 
-bool DataThread::take_sightings(Instant now) {
+bool DataThread::take_sightings(Instant since, Instant now) {
   std::uint32_t budget = sightings_per_turn;
   bool any = false;
   std::size_t at = polled_.empty() ? 0 : ++first_polled_ % polled_.size();
   for (std::size_t left = polled_.size(); left > 0 && budget > 0; --left) {
     WorkerSession& session = *polled_[at % polled_.size()];
-    const std::uint32_t taken =
-        ipc::take(session.to_worker->ready, budget, [&](std::uint32_t channel) { sighted(session, channel, now); });
+    const std::uint32_t taken = ipc::take(session.to_worker->ready, budget, [&](std::uint32_t channel) {
+      const std::uint32_t slot = session.slot_of(channel);
+      if (slot == no_slot) return bump(counters_.stray_ready_bits);
+      domain_.sighted(ClipSlot{slot}, since, now);
+    });
     budget -= taken;
     any = any || taken != 0;
     session.idle_turns = taken != 0 ? 0 : session.idle_turns + 1;
@@ -170,12 +178,6 @@ bool DataThread::take_sightings(Instant now) {
     if (polled_.empty()) break;
   }
   return any;
-}
-
-void DataThread::sighted(WorkerSession& session, std::uint32_t channel, Instant now) {
-  const std::uint32_t slot = session.slot_of(channel);
-  if (slot == no_slot) return bump(counters_.stray_ready_bits);
-  domain_.sighted(ClipSlot{slot}, now);
 }
 
 void DataThread::ring_applications() {
@@ -268,6 +270,7 @@ void DataThread::pause(Instant due, bool worked) {
   const Instant now = RawClock::now();
   if (now - counters_published_ >= counters_interval) publish_counters(now);
   const Pacing::Decision decision = pacing_.after_turn(now, due, worked);
+  look_due_ = now + look_patience;
   switch (decision.kind) {
     case Pacing::Decision::Kind::run:
       if (now - events_seen_ >= event_look_interval) wait_for_events(Duration{0});
@@ -276,27 +279,33 @@ void DataThread::pause(Instant due, bool worked) {
       bump(counters_.forced_pauses);
       const auto length = (decision.until - now).count();
       const timespec pause{0, length};  // below one period, far below a second
+      look_due_ = decision.until + look_patience;
       clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, nullptr);
       pacing_.slept(now, RawClock::now());
       return;
     }
-    case Pacing::Decision::Kind::sleep: {
+    case Pacing::Decision::Kind::sleep:
       if (nothing_waits()) {
-        publish_counters(now);
-        bump(counters_.sleeps);
-        const auto awake = static_cast<std::uint64_t>((now - awake_since_).count());
-        bump(counters_.busy_ns, awake);
-        raise(counters_.longest_awake_ns, awake);
-        wait_for_events(decision.until == never ? Duration::max() : decision.until - RawClock::now());
-        awake_since_ = RawClock::now();
-        pacing_.slept(now, awake_since_);
-        if (decision.until != never && awake_since_ > decision.until) {
-          raise(counters_.late_wakeups_ns, static_cast<std::uint64_t>((awake_since_ - decision.until).count()));
-        }
+        const bool sending = now - sighted_last_ < sending_lasts;
+        sleep(sending ? std::min(decision.until, now + look_interval) : decision.until, now);
       }
       with_.block.worker_sleeping.store(0, std::memory_order_relaxed);
       return;
-    }
+  }
+}
+
+void DataThread::sleep(Instant until, Instant now) {
+  publish_counters(now);
+  bump(counters_.sleeps);
+  const auto awake = static_cast<std::uint64_t>((now - awake_since_).count());
+  bump(counters_.busy_ns, awake);
+  raise(counters_.longest_awake_ns, awake);
+  look_due_ = until == never ? never : until + look_patience;
+  wait_for_events(until == never ? Duration::max() : until - RawClock::now());
+  awake_since_ = RawClock::now();
+  pacing_.slept(now, awake_since_);
+  if (until != never && awake_since_ > until) {
+    raise(counters_.late_wakeups_ns, static_cast<std::uint64_t>((awake_since_ - until).count()));
   }
 }
 

@@ -51,8 +51,7 @@ class DataThread final : private clips::DomainObserver {
 
   bool take_handovers(Instant now);   // true: none is left
   bool take_commands(Instant now);
-  bool take_sightings(Instant now);
-  void sighted(WorkerSession& session, std::uint32_t channel, Instant now);
+  bool take_sightings(Instant since, Instant now);
   void obey(const Command& command, Instant now);
   void accept(const Handover& handover, Instant now);
   void ring_applications();
@@ -62,6 +61,7 @@ class DataThread final : private clips::DomainObserver {
   bool rest_session(WorkerSession& session);  // false: it has something, it stays polled
   void forget(WorkerSession& session);
   void pause(Instant due, bool worked);
+  void sleep(Instant until, Instant now);
   bool nothing_waits();
   void wait_for_events(Duration at_most);
   void watch_best_effort(Instant now);
@@ -87,6 +87,8 @@ class DataThread final : private clips::DomainObserver {
   std::vector<Report> unsent_;               // reports that must not be lost while control is behind
   std::uint64_t work_seen_ = 0;
   Instant awake_since_{};
+  Instant sighted_last_ = long_ago;
+  Instant look_due_ = never;                 // if the next look at the sessions is later, somebody kept us from it
   Instant events_seen_ = long_ago;
   Instant counters_published_ = long_ago;
 };
