@@ -64,12 +64,14 @@ bool Incoming::accept(const wire::DataPacket& packet, Instant arrival, PacketSto
     spoiled_ = number;
     return true;
   }
-  set_lambda(number, extent.messages, arrival, header.rem, counters);
+  const Instant due = arrival + std::min(header.rem, spec_.upstream_rem);
+  set_lambda(number, extent.messages, std::max(due, arrival), counters);
 
   Packet& queued = store[frame];
   queued.bytes = static_cast<std::uint32_t>(packet.body.size());
   queued.logical = lambda_;
   queued.deadline = lambda_ + spec_.cpu_delay;
+  queued.due = due;
   queued.message = number;
   queued.type = header.type;
   queued.offset = header.offset;
@@ -104,9 +106,7 @@ bool Incoming::note_packet_number(std::uint32_t number, ClipCounters& counters) 
   return seen;
 }
 
-void Incoming::set_lambda(std::uint64_t message, std::uint32_t messages, Instant arrival, Duration rem,
-                          ClipCounters& counters) noexcept {
-  const Instant due = arrival + std::clamp(rem, Duration{0}, spec_.upstream_rem);
+void Incoming::set_lambda(std::uint64_t message, std::uint32_t messages, Instant due, ClipCounters& counters) noexcept {
   const bool begins = message > newest_ || lambda_ == long_ago;
   if (begins) {
     lambda_before_ = lambda_;
@@ -158,7 +158,7 @@ void Incoming::take(const Packet& packet, std::span<std::byte> body, Instant now
       bump(counters.stale);
       return;
     }
-    begin(packet.message, packet.message_length, packet.deadline, counters);
+    begin(packet, packet.message, packet.message_length, counters);
   }
   if (assembly_.state != Assembly::State::building) {
     bump(counters.stale);
@@ -171,6 +171,7 @@ void Incoming::take(const Packet& packet, std::span<std::byte> body, Instant now
     case Fit::rejected: return bump(counters.rejected);
   }
   assembly_.deadline = std::max(assembly_.deadline, packet.deadline);
+  assembly_.promised = std::max(assembly_.promised, packet.due + spec_.cpu_delay);
   if (complete()) publish(now, counters);
 }
 
@@ -191,14 +192,14 @@ void Incoming::take_records(const Packet& packet, std::span<std::byte> body, Ins
         continue;
       }
     }
-    if (!begin(number, length, packet.deadline, counters)) continue;
+    if (!begin(packet, number, length, counters)) continue;
     sink_->write(assembly_.slot, 0, message);
     publish(now, counters);
   }
 }
 
 // Opens a slot for the message. False: the application has none free.
-bool Incoming::begin(std::uint64_t number, std::uint32_t length, Instant deadline, ClipCounters& counters) noexcept {
+bool Incoming::begin(const Packet& packet, std::uint64_t number, std::uint32_t length, ClipCounters& counters) noexcept {
   if (assembly_.state == Assembly::State::building) give_up(counters);
   bump(counters.lost, number - next_message_);
   bump(counters.accepted);
@@ -206,7 +207,8 @@ bool Incoming::begin(std::uint64_t number, std::uint32_t length, Instant deadlin
   assembly_ = Assembly{};
   assembly_.number = number;
   assembly_.length = length;
-  assembly_.deadline = deadline;
+  assembly_.deadline = packet.deadline;
+  assembly_.promised = packet.due + spec_.cpu_delay;
   if (!sink_->reserve(length, assembly_.slot)) {
     bump(counters.no_slot);
     assembly_.state = Assembly::State::over;
@@ -266,8 +268,8 @@ void Incoming::publish(Instant now, ClipCounters& counters) noexcept {
   if (stack_ != nullptr) stack_->complete(assembly_.number, assembly_.length);
   Duration delay = Duration::min();
   if (spec_.service != ServiceClass::best_effort) {
-    delay = spec_.end_to_end - (assembly_.deadline - now);
-    if (now > assembly_.deadline) bump(counters.late);
+    delay = spec_.end_to_end - (assembly_.promised - now);
+    if (now > assembly_.promised) bump(counters.late);
     raise(counters.worst_delay, delay.count());
     raise(counters.worst_cpu, (now - (assembly_.deadline - spec_.cpu_delay)).count());
   }

@@ -5,7 +5,8 @@
 //
 //     lambda(m,j) = max( arrival_j + rem_j,  lambda(m,j-1),  max_k lambda(m-1,k) + T )
 //
-// and must be handled by lambda + d. So a neighbour that sends faster than the contract is held here too.
+// and must be handled by lambda + d. So a neighbour that sends faster than the contract is held here too. A neighbour
+// that was late says so by a negative rem, which counts in what is reported but not in lambda.
 //
 // One message is assembled at a time, its fragments in any order. A message of which a packet is missing is
 // counted lost when a later one begins; it is never published in part, damaged, or twice.
@@ -55,16 +56,16 @@ class Incoming {
     std::uint32_t last_bytes{};          // 0: the last fragment is not here
     std::uint32_t full_fragments{};      // how many others are here
     std::uint32_t highest{};             // largest index among them
-    Instant deadline{};
+    Instant deadline{};                  // of this stage, by lambda
+    Instant promised{};                  // what D comes to, by the sender's account
   };
 
   [[nodiscard]] bool stale(std::int64_t message) const noexcept;
   bool note_packet_number(std::uint32_t number, ClipCounters& counters) noexcept;
-  void set_lambda(std::uint64_t message, std::uint32_t messages, Instant arrival, Duration rem,
-                  ClipCounters& counters) noexcept;
+  void set_lambda(std::uint64_t message, std::uint32_t messages, Instant due, ClipCounters& counters) noexcept;
   void take(const Packet& packet, std::span<std::byte> body, Instant now, ClipCounters& counters) noexcept;
   void take_records(const Packet& packet, std::span<std::byte> body, Instant now, ClipCounters& counters) noexcept;
-  bool begin(std::uint64_t number, std::uint32_t length, Instant deadline, ClipCounters& counters) noexcept;
+  bool begin(const Packet& packet, std::uint64_t number, std::uint32_t length, ClipCounters& counters) noexcept;
   enum class Fit : std::uint8_t { added, here_already, misfit, rejected };
   Fit add_fragment(const Packet& packet, std::span<std::byte> body) noexcept;
   [[nodiscard]] Fit fit(const Packet& packet, std::uint32_t bytes) noexcept;

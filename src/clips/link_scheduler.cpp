@@ -143,10 +143,12 @@ bool LinkScheduler::transmit(Instant now) noexcept {
 // One call of the driver. Returns how many packets it took; only they are outstanding.
 std::size_t LinkScheduler::hand_over(std::size_t begin, std::size_t count, Instant now) noexcept {
   Duration ahead = handed_over(now);
+  Instant clock = std::max(now, busy_until_);
   for (std::size_t i = 0; i < count; ++i) {
     Chosen& chosen = batch_[begin + i];
     ahead += store_[chosen.frame].wire;
-    stamp(chosen, ahead, now);
+    clock += store_[chosen.frame].wire;
+    stamp(chosen, now + ahead, clock);
     to_driver_[i] = {&store_[chosen.frame].to, store_.bytes(chosen.frame).first(store_[chosen.frame].bytes)};
   }
   const std::size_t taken = config_.driver->transmit(batch_[begin].cls, std::span(to_driver_).first(count));
@@ -168,13 +170,13 @@ std::size_t LinkScheduler::hand_over(std::size_t begin, std::size_t count, Insta
   return taken;
 }
 
-// The packet is on the wire, all of it, by max(clock, reported) + J_c + foreign at the latest; rem says what is left then.
-// `ahead`: what is outstanding, itself included.
-void LinkScheduler::stamp(Chosen& chosen, Duration ahead, Instant now) noexcept {
+// The packet is on the wire, all of it, by `bound` = max(clock, reported) + J_c + foreign at the latest; rem says what
+// is left then. Negative only if the link clock is past the deadline too: the bound may exceed the truth.
+void LinkScheduler::stamp(Chosen& chosen, Instant bound, Instant clock) noexcept {
   const Packet& packet = store_[chosen.frame];
-  chosen.finish = now + ahead + config_.refill_latency + config_.foreign;
-  const Duration rem = packet.deadline == never ? Duration{0}
-                                                : std::max(Duration{0}, packet.deadline - chosen.finish);
+  chosen.finish = bound + config_.refill_latency + config_.foreign;
+  Duration rem = packet.deadline == never ? Duration{0} : packet.deadline - chosen.finish;
+  if (clock <= packet.deadline) rem = std::max(Duration{0}, rem);
   wire::set_rem_and_seal(store_.bytes(chosen.frame).first(packet.bytes), rem);
 }
 

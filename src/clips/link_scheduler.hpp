@@ -122,7 +122,7 @@ class LinkScheduler {
   void requeue(LinkFlow& flow, Instant now) noexcept;
   bool transmit(Instant now) noexcept;
   std::size_t hand_over(std::size_t begin, std::size_t count, Instant now) noexcept;
-  void stamp(Chosen& chosen, Duration ahead, Instant now) noexcept;
+  void stamp(Chosen& chosen, Instant bound, Instant clock) noexcept;
   void put_back(Chosen& chosen, Instant now) noexcept;
   void finish_batch(Instant now) noexcept;
   Instant next_visit(Instant now) noexcept;

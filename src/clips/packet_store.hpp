@@ -33,6 +33,7 @@ struct Packet {
   std::uint32_t message_bytes{};// on the last packet of a message: its length; else 0
   // from a link
   std::uint64_t message{};      // number, unwrapped
+  Instant due{};                // here by the sender's account, lateness included; `logical` is never before it
   wire::PacketType type{};
   std::uint32_t offset{};
   std::uint32_t message_length{};

@@ -115,5 +115,65 @@ TEST_P(Promise, EveryMessageIsReadableWithinItsBoundWhateverTheOthersDo) {
 
 INSTANTIATE_TEST_SUITE_P(Sets, Promise, ::testing::Range(0, 60));
 
+// Sources that use all of their contract, and a worker that is taken away for 30 ms: late is what its absence touches, and what
+// then has to wait for the backlog. Everything later is on time again, though no source ever slows down.
+class AfterAPause : public ::testing::TestWithParam<unsigned> {};
+
+TEST_P(AfterAPause, ChannelsAreOnTimeAgainAtOnce) {
+  TwoHosts hosts({.bits_per_second = bits_per_second, .best_effort_packets = 64});
+  admission::StageSettings settings;
+  settings.base_blocking = wire_time(1472);
+  const auto policy = admission::make_policy("edf", settings);
+  std::vector<Judged> all;
+  const auto add = [&](std::uint32_t bytes, Duration period) {
+    const auto candidate = link_candidate(bytes, period);
+    const auto delay = *policy->test(candidate) + milliseconds{1};
+    policy->reserve(candidate, delay);
+    Judged j;
+    j.period = period;
+    j.channel = &hosts.open({.period = period, .burst = 1, .bytes = bytes, .link_delay = delay,
+                             .horizon = milliseconds{1}, .slots = 96, .packet_buffers = 512});
+    all.push_back(j);
+  };
+  add(1'000, milliseconds{2});
+  add(200, microseconds{700});
+  add(30'000, milliseconds{7});  // about half of the link in all
+  hosts.domain(0).set_burst_bound(0, policy->burst_bound());
+  Channel& rest = hosts.open({.service = ServiceClass::best_effort, .bytes = 4'000, .slots = 32});
+  hosts.every(milliseconds{1}, [&] { hosts.send(rest, 100); });
+  for (Judged& j : all) {
+    hosts.every(j.period, [&] {
+      const auto now = hosts.now;
+      ASSERT_EQ(hosts.send(*j.channel), 1u) << "the queue holds what a pause makes wait";
+      j.handed_over(1, now);
+    });
+  }
+  hosts.run_for(milliseconds{100});
+  const Instant back = hosts.now + milliseconds{30};
+  constexpr Duration patience = microseconds{300};
+  hosts.take_away(GetParam(), back, patience);
+  hosts.run_for(milliseconds{400});
+
+  const Instant settled = back + milliseconds{40};
+  for (const Judged& j : all) {
+    const Channel& c = *j.channel;
+    std::size_t late = 0;
+    for (std::size_t m = 0; m < c.deliveries.size(); ++m) {
+      ASSERT_EQ(c.deliveries[m].number, m);
+      const bool in_time = c.deliveries[m].readable <= j.logical[m] + c.receiver.end_to_end;
+      late += in_time ? 0 : 1;
+      EXPECT_GE(c.deliveries[m].delay + patience, c.deliveries[m].readable - j.logical[m]) << "what is reported hides nothing";
+      if (j.logical[m] > settled) {
+        ASSERT_TRUE(in_time) << "message " << m << " of " << c.length << " bytes";
+      }
+    }
+    EXPECT_GT(late, 2u) << "the pause was felt";
+    EXPECT_EQ(hosts.received_counters(c).lost, 0u);
+    EXPECT_NEAR(static_cast<double>(hosts.received_counters(c).late), static_cast<double>(late), 3) << "and is counted";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Hosts, AfterAPause, ::testing::Values(0u, 1u));
+
 }  // namespace
 }  // namespace rtchan::clips::testing

@@ -62,6 +62,21 @@ TEST(Channel, refused_where_nobody_listens) {
   EXPECT_EQ(world.leftovers(), "");
 }
 
+TEST(Channel, without_a_fixed_horizon_packets_leave_as_soon_as_they_are_made) {
+  World world{2, 1, [](NodeConfig& config) { config.links[0].horizon.reset(); }};
+  world.listen(1, 80);
+  App& sender = world.start(0);
+  world.create(sender, 1, 80, guaranteed(500, 1'000, ms(5)));
+  world.run(ms(50));
+  ASSERT_EQ(sender.created.size(), 1U);
+  const auto& out = world.clips(0).begin()->second.spec;
+  const auto& in = world.clips(1).begin()->second.spec;
+  EXPECT_EQ(out.horizon, out.cpu_delay);
+  EXPECT_EQ(in.upstream_rem, out.cpu_delay + out.link_delay) << "to the receiver they are one stage";
+  EXPECT_EQ(out.cpu_delay + out.link_delay + us(200) + in.cpu_delay, ms(5));
+  EXPECT_LT(in.contract.period, out.contract.period) << "downstream a little is left to catch up with";
+}
+
 TEST(Channel, refused_at_the_sender_says_what_would_fit_and_that_fits) {
   World world{2};
   App& receiver = world.listen(1, 80);

@@ -206,6 +206,7 @@ class TwoHosts {
     c.sender.next_label = {slot.value, 77 + slot.value};
     c.receiver = c.sender;
     c.receiver.role = Role::incoming;
+    c.receiver.contract.period -= given.period / limits::downstream_part;  // as admission has it
     c.receiver.generation = 77 + slot.value;
     c.receiver.cpu_delay = given.receive_delay;
     c.receiver.upstream_rem = given.link_delay + given.horizon;
@@ -237,9 +238,21 @@ class TwoHosts {
     for (; n < count && c.queue->room() > 0; ++n, ++c.sent) {
       if (!c.queue->send(message_of(c.length, c.sent), now)) break;
     }
-    if (n > 0) domain_[0]->sighted(c.sender.slot, now);
+    if (away(0)) return n;
+    if (n > 0) domain_[0]->sighted(c.sender.slot, now == away_until_[0] ? back_since_ : now, now);
     due_[0] = now;
     return n;
+  }
+  // The worker of `host` is taken away until `end`. It knows how late it is but for `patience`.
+  void take_away(unsigned host, Instant end, Duration patience = microseconds{300}) {
+    away_until_[host] = end;
+    back_since_ = std::min(now + patience, end);
+    jobs_.push_back({end, seconds{1}, 1, [this, host] {
+      for (auto& c : channels) {
+        if (host == 0) domain_[0]->sighted(c->sender.slot, back_since_, now);
+      }
+      due_[host] = now;
+    }});
   }
   // The host was given something to do from outside.
   void poke(unsigned host) { due_[host] = now; }
@@ -297,9 +310,15 @@ class TwoHosts {
     }
   }
 
+  [[nodiscard]] bool away(unsigned host) const { return now < away_until_[host]; }
+
   // Both hosts turn until neither has anything to do at this instant.
   void step() {
     for (unsigned host : {0u, 1u}) {
+      if (away(host)) {
+        due_[host] = away_until_[host];
+        continue;
+      }
       int spins = 0;
       do {
         due_[host] = domain_[host]->turn(now);
@@ -338,6 +357,8 @@ class TwoHosts {
   std::array<std::vector<ClipCounters>, 2> counters_;
   std::array<std::unique_ptr<Domain>, 2> domain_;
   std::array<Instant, 2> due_{never, never};
+  std::array<Instant, 2> away_until_{long_ago, long_ago};
+  Instant back_since_{};
   std::vector<Job> jobs_;
   std::vector<Channel*> readable_;
   std::uint32_t next_slot_ = 0;
