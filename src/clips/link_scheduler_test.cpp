@@ -147,12 +147,12 @@ TEST_F(LinkTest, RemIsWhatIsLeftWhenThePacketHasLeft) {
   stage(f, 1000, start, start + microseconds{5});
   serve();
   ASSERT_EQ(wire.sent.size(), 3u);
-  for (int i : {0, 1}) {
-    const Duration left = start + microseconds{400} - wire.sent[static_cast<std::size_t>(i)].finish;
-    EXPECT_GE(wire.sent[static_cast<std::size_t>(i)].rem, left);
-    EXPECT_LT(wire.sent[static_cast<std::size_t>(i)].rem, left + Duration{16}) << "rounded up to 16 ns";
+  for (const auto& sent : wire.sent) {
+    const Duration left = start + (&sent == &wire.sent[2] ? microseconds{5} : microseconds{400}) - sent.finish;
+    EXPECT_GE(sent.rem, left);
+    EXPECT_LT(sent.rem, left + Duration{16}) << "rounded up to 16 ns";
   }
-  EXPECT_EQ(wire.sent[2].rem, Duration{0}) << "never negative";
+  EXPECT_LT(wire.sent[2].rem, Duration{0}) << "it left late, and says so";
 }
 
 // What other programs may have put into the device counts as outstanding, and is in front of every packet of ours.
