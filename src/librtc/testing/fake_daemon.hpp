@@ -405,7 +405,8 @@ class FakeDaemon {
   std::atomic<bool> stopping_{false};
   std::mutex jobs_mutex_;
   std::vector<std::function<void()>> jobs_;
-  std::map<int, std::unique_ptr<Client>> clients_;
+  // The newest mostly first: the end of an earlier session is noticed as late as it may be.
+  std::map<int, std::unique_ptr<Client>, std::greater<>> clients_;
   std::map<std::uint16_t, int> ports_;
   std::map<std::uint64_t, Question> asked_;
   std::uint64_t next_question_ = 1;
