@@ -74,6 +74,8 @@ std::vector<ChannelStatus> Node::channels() const {
   return all;
 }
 
+const admission::Ledger& Node::ledger() const { return state_->books.ledger(); }
+
 bool Node::reconciles() const { return state_->reconciles(); }
 
 // --- dispatch ---------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "admission/burst_bound.hpp"
+#include "admission/ledger.hpp"
 #include "base/address.hpp"
 #include "base/ids.hpp"
 #include "base/time.hpp"
@@ -75,6 +76,8 @@ class Node {
   [[nodiscard]] bool quiet() const;
   [[nodiscard]] Status status() const;
   [[nodiscard]] std::vector<ChannelStatus> channels() const;
+  // Everything that is promised here. Stages: the CPU of each worker, then each link, as numbered in the configuration.
+  [[nodiscard]] const admission::Ledger& ledger() const;
   // Recomputes what can be recomputed (ledger sums, tables, quotas): false is a bug of ours.
   [[nodiscard]] bool reconciles() const;
 

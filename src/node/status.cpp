@@ -100,6 +100,8 @@ ChannelStatus Node::State::status_of(const Channel& c) const {
   s.qos = from_signal(c.qos);
   s.cpu_delay = c.delays.cpu;
   s.link_delay = c.delays.link;
+  s.cpu_minimum = c.minima.cpu;
+  s.link_minimum = c.minima.link;
   s.memory_bytes = c.queue_bytes;
   s.voided = c.voided;
   s.why = c.why;
@@ -170,7 +172,8 @@ std::string to_json(const std::vector<ChannelStatus>& channels) {
                    {"guaranteed", c.qos.service == ServiceClass::guaranteed}, {"max_rate", c.qos.max_rate},
                    {"max_burst", c.qos.max_burst}, {"max_message_bytes", c.qos.max_message_bytes},
                    {"max_delay_ns", c.qos.max_delay.count()}, {"cpu_delay_ns", c.cpu_delay.count()},
-                   {"link_delay_ns", c.link_delay.count()}, {"memory_bytes", c.memory_bytes}, {"voided", c.voided},
+                   {"link_delay_ns", c.link_delay.count()}, {"cpu_minimum_ns", c.cpu_minimum.count()},
+                   {"link_minimum_ns", c.link_minimum.count()}, {"memory_bytes", c.memory_bytes}, {"voided", c.voided},
                    {"why", c.why}});
   }
   return all.dump();

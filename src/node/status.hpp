@@ -58,6 +58,7 @@ struct ChannelStatus {     // one channel end (or a channel passing through)
   std::string source, destination;
   Qos qos{};
   Duration cpu_delay{}, link_delay{};   // this node's share of max_delay
+  Duration cpu_minimum{}, link_minimum{};  // the least that admission found possible here when it was made
   std::uint64_t memory_bytes{};
   bool voided{};
   std::string why;                      // voided or closed: why

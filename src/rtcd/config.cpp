@@ -15,15 +15,13 @@
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
-#include "rtcd/config_table.hpp"
+#include "rtcd/config_sections.hpp"
 
 namespace rtchan::rtcd {
 namespace {
 
 using namespace std::chrono_literals;
 using namespace std::string_view_literals;
-
-constexpr Duration none{0};
 
 // What every section's reader needs.
 struct Reading {
@@ -60,43 +58,6 @@ void read_daemon(Reading& r, ConfigTable t) {
   t.finish();
 }
 
-void read_limits(Reading& r, ConfigTable t) {
-  LimitsSection& l = r.config.limits;
-  constexpr std::uint64_t mib = 1 << 20;
-  t.number("sessions", 1, limits::sessions_per_worker, l.sessions);
-  t.number("sessions_per_uid", 1, limits::sessions_per_worker, l.sessions_per_uid);
-  t.number("channels_per_uid", 1, 1'000'000, l.channels_per_uid);
-  t.bytes("memory_per_uid", mib, mib << 24, l.memory_per_uid_bytes);
-  t.bytes("memory", mib, mib << 24, l.memory_bytes);
-  t.number("clips_per_worker", 16, limits::clips_per_worker, l.clips_per_worker);
-  t.number("packet_buffers", 256, 1 << 20, l.packet_buffers);
-  t.finish();
-}
-
-void read_worker(Reading& r, ConfigTable t) {
-  WorkerSection w;
-  std::uint32_t core = 0;
-  const long cores = sysconf(_SC_NPROCESSORS_CONF);
-  if (t.number("core", 0, cores - 1, core)) w.core = core;
-  static constexpr std::array classes{"auto"sv, "fifo"sv, "other"sv};
-  std::size_t choice = 0;
-  if (t.word("scheduling", classes, choice)) w.scheduling = static_cast<Scheduling>(choice);
-  t.number("priority", 1, 98, w.priority);
-  t.duration("spin", none, 1ms, w.spin);
-  t.share("duty", 100'000, 940'000, w.duty_ppm);
-  t.finish();
-  r.config.workers.push_back(w);
-}
-
-void read_guard(ConfigTable& t, LinkSection& l) {
-  static constexpr std::array guards{"none"sv, "share"sv, "htb"sv};
-  std::size_t choice = 0;
-  if (t.word("guard", guards, choice)) l.guard = static_cast<Guard>(choice);
-  if (t.bit_rate("foreign", 0, 400'000'000'000, l.foreign_bits_per_second) && l.guard != Guard::share) {
-    t.fail("foreign", "says what other programs may send with guard = \"share\" only");
-  }
-}
-
 void read_link(Reading& r, ConfigTable t) {
   LinkSection l;
   l.line = t.line();
@@ -115,12 +76,7 @@ void read_link(Reading& r, ConfigTable t) {
   }
   t.number("port", 1, 65'534, l.port);
   t.require("rate");
-  t.bit_rate("rate", 64'000, 400'000'000'000, l.bits_per_second);
-  t.number("mtu", limits::mtu_bytes_min, limits::mtu_bytes_max, l.mtu_bytes);
-  read_guard(t, l);
-  t.number("worker", 0, limits::workers - 1, l.worker);
-  if (Duration horizon{}; t.duration("horizon", none, 1s, horizon)) l.horizon = horizon;
-  t.duration("propagation", none, 10s, l.propagation);
+  read_capacity(t, l);
   t.finish();
   r.config.links.push_back(std::move(l));
 }
@@ -178,42 +134,6 @@ void read_route(Reading& r, ConfigTable t) {
   r.config.routes.push_back(route);
 }
 
-void read_handler(ConfigTable& t, const std::string& direction, admission::HandlerCost& cost) {
-  t.duration(direction + "_fixed", none, 10ms, cost.fixed);
-  t.duration(direction + "_first_packet", none, 10ms, cost.first_packet);
-  t.duration(direction + "_other_packet", none, 10ms, cost.other_packet);
-  Duration kilobyte{cost.picoseconds_per_byte};  // ns per 1000 bytes are ps per byte
-  t.duration(direction + "_per_kilobyte", none, 1ms, kilobyte);
-  cost.picoseconds_per_byte = kilobyte.count();
-}
-
-void read_costs(ConfigTable t, admission::CostModel& c) {
-  read_handler(t, "send", c.send);
-  read_handler(t, "receive", c.receive);
-  t.duration("handler_switch", none, 10ms, c.handler_switch);
-  t.duration("turn", none, 10ms, c.turn);
-  t.duration("input_packet", none, 10ms, c.input_packet);
-  t.duration("wakeup_latency", none, 100ms, c.wakeup_latency);
-  t.duration("transmit_packet", none, 10ms, c.transmit_packet);
-  t.number("packets_per_step", 1, 1024, c.packets_per_step);
-  t.number("best_effort_packets", 1, 1024, c.best_effort_packets);
-  t.duration("best_effort_period", 100us, 1s, c.best_effort_period);
-  t.duration("interrupt_burst", none, 10ms, c.core.loss_burst);
-  t.share("interrupt_share", 0, 900'000, c.core.loss_ppm);
-  t.finish();
-}
-
-void read_admission(Reading& r, ConfigTable t) {
-  AdmissionSection& a = r.config.admission;
-  static constexpr std::array policies{"edf"sv, "d_order"sv, "utilisation"sv};
-  std::size_t choice = 0;
-  if (t.word("cpu_policy", policies, choice)) a.cpu_policy = policies[choice];
-  if (t.word("link_policy", policies, choice)) a.link_policy = policies[choice];
-  t.share("cpu_limit", 10'000, 1'000'000, a.cpu_limit_ppm);
-  t.share("link_limit", 10'000, 1'000'000, a.link_limit_ppm);
-  t.finish();
-}
-
 // Calls read(table) for [name], or for each [[name]] in order.
 template <class F>
 void each(Reading& r, const toml::table& root, std::string_view name, bool many, F&& read) {
@@ -267,11 +187,11 @@ std::expected<Config, ConfigErrors> parse_config(std::string_view text, std::str
                                                     error.source().begin.column, error.description())});
   }
   each(r, root, "daemon", false, [&](ConfigTable t) { read_daemon(r, std::move(t)); });
-  each(r, root, "limits", false, [&](ConfigTable t) { read_limits(r, std::move(t)); });
-  each(r, root, "worker", true, [&](ConfigTable t) { read_worker(r, std::move(t)); });
+  each(r, root, "limits", false, [&](ConfigTable t) { read_limits(std::move(t), r.config.limits); });
+  each(r, root, "worker", true, [&](ConfigTable t) { read_worker(std::move(t), r.config.workers.emplace_back()); });
   each(r, root, "link", true, [&](ConfigTable t) { read_link(r, std::move(t)); });
   each(r, root, "route", true, [&](ConfigTable t) { read_route(r, std::move(t)); });
-  each(r, root, "admission", false, [&](ConfigTable t) { read_admission(r, std::move(t)); });
+  each(r, root, "admission", false, [&](ConfigTable t) { read_admission(std::move(t), r.config.admission); });
   each(r, root, "costs", false, [&](ConfigTable t) { read_costs(std::move(t), r.config.admission.costs); });
   static const std::set<std::string_view> sections{"admission", "costs", "daemon", "limits", "link", "route", "worker"};
   for (const auto& [key, node] : root) {

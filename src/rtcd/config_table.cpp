@@ -155,6 +155,49 @@ bool ConfigTable::word(std::string_view key, std::span<const std::string_view> w
   return false;
 }
 
+bool ConfigTable::texts(std::string_view key, std::size_t count, std::vector<std::string>& out) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return false;
+  std::vector<std::string> texts;
+  if (const toml::array* array = node->as_array()) {
+    for (const toml::node& entry : *array) {
+      const auto text = entry.value_exact<std::string>();
+      if (text && !text->empty()) texts.push_back(*text);
+    }
+    if (texts.size() == count && array->size() == count) {
+      out = std::move(texts);
+      return true;
+    }
+  }
+  fail(key, fmt::format("must be a list of {} texts in quotes", count));
+  return false;
+}
+
+std::optional<ConfigTable> ConfigTable::table(std::string_view key) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return std::nullopt;
+  const std::string path = path_.empty() ? std::string{key} : fmt::format("{}.{}", path_, key);
+  if (const toml::table* inner = node->as_table()) return ConfigTable{*inner, path, file_, errors_};
+  fail(key, fmt::format("must be a table, [{}]", path));
+  return std::nullopt;
+}
+
+std::vector<ConfigTable> ConfigTable::tables(std::string_view key) {
+  std::vector<ConfigTable> all;
+  const toml::node* node = find(key);
+  if (node == nullptr) return all;
+  const std::string path = path_.empty() ? std::string{key} : fmt::format("{}.{}", path_, key);
+  const toml::array* array = node->as_array();
+  if (array == nullptr || !array->is_array_of_tables()) {
+    fail(key, fmt::format("must be a list of tables, each begins [[{}]]", key));
+    return all;
+  }
+  for (const toml::node& entry : *array) {
+    all.emplace_back(*entry.as_table(), fmt::format("{}[{}]", path, all.size()), file_, errors_);
+  }
+  return all;
+}
+
 void ConfigTable::finish() {
   for (const auto& [key, node] : table_) {
     if (known_.contains(key.str())) continue;

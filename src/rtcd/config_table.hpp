@@ -6,6 +6,7 @@
 #include <toml++/toml.h>
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -40,6 +41,13 @@ class ConfigTable {
   bool share(std::string_view key, std::uint32_t least_ppm, std::uint32_t most_ppm, std::uint32_t& out_ppm);
   // One of the words; writes its index.
   bool word(std::string_view key, std::span<const std::string_view> words, std::size_t& out);
+
+  // A list of `count` texts.
+  bool texts(std::string_view key, std::size_t count, std::vector<std::string>& out);
+  // A table inside this one; none: absent, or (reported) something else.
+  std::optional<ConfigTable> table(std::string_view key);
+  // The tables [[key]] inside this one, in order.
+  std::vector<ConfigTable> tables(std::string_view key);
 
   // The key must be there.
   void require(std::string_view key);

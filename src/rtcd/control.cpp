@@ -11,7 +11,7 @@
 #include <fstream>
 
 #include "ipc/daemon_view.hpp"
-#include "rtcd/pacing.hpp"
+#include "rtcd/node_settings.hpp"
 
 namespace rtchan::rtcd {
 namespace {
@@ -50,21 +50,11 @@ node::NodeConfig node_config(const Config& config, const std::vector<Link>& link
   node.epoch = random_number();
   node.addresses = own_addresses(links);
   for (const auto& worker : workers) {
-    admission::CostModel costs = config.admission.costs;
-    costs.core_limit_ppm = config.admission.cpu_limit_ppm;
-    if (worker->block().facts.real_time) {
-      costs.core.period = Pacing::Settings{}.period;
-      costs.core.quantum = costs.core.period * worker->setup().section.duty_ppm / 1'000'000;
-    }
-    node.workers.push_back({.clips = config.limits.clips_per_worker,
-                            .packet_buffers = config.limits.packet_buffers,
-                            .costs = costs,
-                            .policy = config.admission.cpu_policy});
+    node.workers.push_back(worker_settings(worker->setup().section, config.limits, config.admission,
+                                           worker->block().facts.real_time));
   }
   for (std::size_t i = 0; i < links.size(); ++i) node.links.push_back(node_link(links[i], config, i));
-  node.limits.channels_per_uid = config.limits.channels_per_uid;
-  node.limits.memory_per_uid_bytes = config.limits.memory_per_uid_bytes;
-  node.limits.memory_bytes = config.limits.memory_bytes;
+  node.limits = node_limits(config.limits);
   node.timing.lease = config.daemon.lease;
   return node;
 }

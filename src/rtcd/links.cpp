@@ -5,15 +5,12 @@
 #include <algorithm>
 
 #include "link/interface.hpp"
-#include "wire/data_packet.hpp"
+#include "rtcd/node_settings.hpp"
 
 namespace rtchan::rtcd {
 namespace {
 
 constexpr std::uint32_t ethernet_header_bytes = 14;
-constexpr std::uint32_t ethernet_wire_bytes = 24;  // preamble 8, frame check sequence 4, gap 12
-
-[[nodiscard]] std::uint32_t ip_udp_bytes(const IpAddress& address) { return (address.is_v4() ? 20u : 40u) + 8u; }
 
 std::expected<link::Interface, Error> interface_of(const LinkSection& section) {
   return section.interface.empty() ? link::interface_by_address(*section.address)
@@ -68,11 +65,8 @@ std::expected<std::vector<Link>, std::string> prepare_links(const Config& config
   return links;
 }
 
-// The guard counts link-layer bytes. A frame of the smallest size, 60 bytes, takes 84 on the wire; larger ones add less.
 Duration foreign_blocking(const link::Guard& guard) noexcept {
-  const std::uint64_t bits = (guard.foreign_blocking_bytes() * 84 + 59) / 60 * 8;
-  const std::uint64_t rate = std::max<std::uint64_t>(guard.guarded_bits_per_second(), 1);
-  return Duration{static_cast<std::int64_t>((bits * 1'000'000'000 + rate - 1) / rate)};
+  return blocking_on_wire(guard.foreign_blocking_bytes(), guard.guarded_bits_per_second());
 }
 
 WorkerLink worker_link(const Link& link) {
@@ -87,22 +81,12 @@ WorkerLink worker_link(const Link& link) {
 }
 
 node::LinkSettings node_link(const Link& link, const Config& config, std::size_t index) {
-  const LinkSection& section = config.links[index];
-  const std::uint32_t payload = link.mtu_bytes - ip_udp_bytes(link.address.address);
-  const auto overhead = static_cast<std::uint32_t>(wire::fragment_overhead_bytes);
-  return {.name = link.name,
-          .worker = link.worker,
-          .worker_link = link.worker_link,
-          .address = link.address,
-          .model = {.bits_per_second = link.guard->guarded_bits_per_second(),
-                    .format = {.payload_per_packet_bytes = payload - overhead,
-                               .packet_overhead_bytes = overhead + link.header_bytes + ethernet_wire_bytes},
-                    .frame_cost = {},
-                    .foreign = foreign_blocking(*link.guard)},
-          .limit_ppm = config.admission.link_limit_ppm,
-          .policy = config.admission.link_policy,
-          .horizon = section.horizon,
-          .propagation = section.propagation};
+  return link_settings(config.links[index], config.admission,
+                       {.address = link.address,
+                        .mtu_bytes = link.mtu_bytes,
+                        .guarded_bits_per_second = link.guard->guarded_bits_per_second(),
+                        .foreign = foreign_blocking(*link.guard),
+                        .worker_link = link.worker_link});
 }
 
 std::vector<IpAddress> own_addresses(const std::vector<Link>& links) {

@@ -54,7 +54,7 @@ class Shared final : public Unguarded {
                        format_duration(excess->over), format_bit_rate(config_.share_bits_per_second));
   }
   std::uint64_t guarded_bits_per_second() const override {
-    return config_.bits_per_second - std::min(config_.bits_per_second, config_.share_bits_per_second);
+    return left_by_share(config_.bits_per_second, config_.share_bits_per_second);
   }
   std::uint64_t foreign_blocking_bytes() const override { return burst_bytes_; }
   std::string condition() const override {

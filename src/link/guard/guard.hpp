@@ -14,6 +14,7 @@
 
 #include "base/time.hpp"
 #include "link/driver.hpp"
+#include "link/guard/capacity.hpp"
 
 namespace rtchan::link {
 
@@ -32,7 +33,7 @@ struct GuardConfig {
   // htb: capacity of the link. The root runs at `root_percent` of it, so that the queue forms here and not
   // in the NIC or a switch; admission counts on the reduced rate: guarded_bits_per_second().
   std::uint64_t bits_per_second = 0;
-  std::uint32_t root_percent = 97;
+  std::uint32_t root_percent = htb_root_percent;
   // htb: largest GSO datagram that others may hand to the NIC in one piece, since one piece blocks the wire.
   // 0: what the link sends in 250 us, at least two frames.
   std::uint32_t gso_max_bytes = 0;

@@ -85,8 +85,8 @@ class Htb final : public Guard {
       : config_(config),
         interface_(interface),
         socket_(std::move(socket)),
-        root_rate_(config.bits_per_second / 100 * config.root_percent),
-        other_rate_(std::max<std::uint64_t>(root_rate_ / 100, 8'000)) {
+        root_rate_(htb_root_rate(config.bits_per_second, config.root_percent)),
+        other_rate_(htb_other_rate(root_rate_)) {
     const std::uint32_t frame = interface.mtu_bytes + ethernet_header_bytes;
     const auto in_250_us =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(root_rate_ / 8 / 4'000, 65'536));
