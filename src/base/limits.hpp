@@ -69,6 +69,12 @@ inline constexpr std::int64_t downstream_part = 128;
 // --- admission ---
 inline constexpr std::uint64_t admission_steps = 500'000;  // per question: some 50 ms at worst, then refused as too complex
 
+// --- a plan of a network (rtc plan) ---
+inline constexpr std::uint32_t plan_hosts = 1'000;      // routes are a table of hosts x hosts
+inline constexpr std::uint32_t plan_links = 10'000;     // two bytes of an address number them
+inline constexpr std::uint32_t plan_channels = 50'000;  // each is established; some minutes at most
+inline constexpr std::uint32_t plan_cores = 1'024;      // of a host that is not this one
+
 // --- the UDP driver ---
 inline constexpr std::size_t udp_segments = 64;            // UDP_MAX_SEGMENTS of kernels before 6.2
 inline constexpr std::size_t udp_batch_bytes = 65'000;     // one GSO datagram stays below the largest IP packet

@@ -35,5 +35,6 @@ void add_perf(CLI::App& root, Chosen& chosen);
 void add_status(CLI::App& root, Chosen& chosen);
 void add_channels(CLI::App& root, Chosen& chosen);
 void add_admit(CLI::App& root, Chosen& chosen);
+void add_plan(CLI::App& root, Chosen& chosen);
 
 }  // namespace rtchan::cli

@@ -188,7 +188,7 @@ std::expected<Config, ConfigErrors> parse_config(std::string_view text, std::str
   }
   each(r, root, "daemon", false, [&](ConfigTable t) { read_daemon(r, std::move(t)); });
   each(r, root, "limits", false, [&](ConfigTable t) { read_limits(std::move(t), r.config.limits); });
-  each(r, root, "worker", true, [&](ConfigTable t) { read_worker(std::move(t), r.config.workers.emplace_back()); });
+  each(r, root, "worker", true, [&](ConfigTable t) { read_worker(std::move(t), r.config.workers.emplace_back(), sysconf(_SC_NPROCESSORS_CONF)); });
   each(r, root, "link", true, [&](ConfigTable t) { read_link(r, std::move(t)); });
   each(r, root, "route", true, [&](ConfigTable t) { read_route(r, std::move(t)); });
   each(r, root, "admission", false, [&](ConfigTable t) { read_admission(std::move(t), r.config.admission); });

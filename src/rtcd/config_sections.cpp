@@ -1,7 +1,5 @@
 #include "rtcd/config_sections.hpp"
 
-#include <unistd.h>
-
 #include <array>
 
 #include "base/limits.hpp"
@@ -46,9 +44,8 @@ void read_limits(ConfigTable t, LimitsSection& l) {
   t.finish();
 }
 
-void read_worker(ConfigTable t, WorkerSection& w) {
+void read_worker(ConfigTable t, WorkerSection& w, std::int64_t cores) {
   std::uint32_t core = 0;
-  const long cores = sysconf(_SC_NPROCESSORS_CONF);
   if (t.number("core", 0, cores - 1, core)) w.core = core;
   static constexpr std::array classes{"auto"sv, "fifo"sv, "other"sv};
   std::size_t choice = 0;

@@ -9,7 +9,8 @@
 namespace rtchan::rtcd {
 
 void read_limits(ConfigTable t, LimitsSection& limits);            // [limits]
-void read_worker(ConfigTable t, WorkerSection& worker);            // [[worker]]
+// [[worker]]; `cores`: how many the host has.
+void read_worker(ConfigTable t, WorkerSection& worker, std::int64_t cores);
 void read_costs(ConfigTable t, admission::CostModel& costs);       // [costs]
 void read_admission(ConfigTable t, AdmissionSection& admission);   // [admission]
 // Of a [[link]]: rate, mtu, guard, foreign, worker, horizon, propagation. The table's other keys are the caller's.
