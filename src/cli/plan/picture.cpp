@@ -19,7 +19,8 @@ using plan::Network;
 using plan::Outcome;
 using plan::StageLoad;
 
-constexpr double link_pixels = 300;     // of a link whose ends do not crowd
+constexpr double link_pixels = 320;     // of a link whose ends do not crowd
+constexpr double flatter = 0.75;
 constexpr double margin = 40;
 constexpr double head_height = 96;      // title and scale
 constexpr double line_height = 20;
@@ -36,7 +37,7 @@ std::string colour(double filled) {
     double at;
     std::array<double, 3> rgb;
   };
-  static constexpr std::array<Stop, 4> stops{{{0, {190, 214, 235}}, {0.5, {49, 130, 189}}, {0.8, {240, 160, 30}}, {1, {200, 30, 30}}}};
+  static constexpr std::array<Stop, 4> stops{{{0, {164, 198, 226}}, {0.5, {49, 130, 189}}, {0.8, {240, 160, 30}}, {1, {200, 30, 30}}}};
   const double x = std::clamp(filled, 0.0, 1.0);
   std::size_t i = 1;
   while (i + 1 < stops.size() && x > stops[i].at) ++i;
@@ -77,7 +78,8 @@ class Painter {
   void place_hosts() {
     std::vector<std::pair<std::size_t, std::size_t>> links;
     for (const plan::Link& link : network_.links) links.emplace_back(link.ends[0].host, link.ends[1].host);
-    const auto at = lay_out(network_.hosts.size(), links);
+    auto at = lay_out(network_.hosts.size(), links);
+    for (Point& p : at) p.y *= flatter;  // what is written is wide
     std::vector<double> widths;
     for (const plan::Host& host : network_.hosts) widths.push_back(std::max(86.0, width_of(host.name, name_size, true) + 24));
     const double scale = scale_for(at, widths);
@@ -187,7 +189,13 @@ class Painter {
     const plan::Link& l = network_.links[link];
     const std::string usual = fmt::format("{}-{}", network_.hosts[ends[0].host].name, network_.hosts[ends[1].host].name);
     const std::string rate = format_bit_rate(l.ends[0].settings.bits_per_second);
-    put(drawing, way(link, 0, 0), {0.5, 0.47, 0.53, 0.44, 0.56, 0.4, 0.6},
+    auto middle = way(link, 0, 0);
+    const double dx = middle.second.x - middle.first.x, dy = middle.second.y - middle.first.y;
+    if (std::abs(dy) < 0.2 * std::abs(dx)) {  // above a level link, not across it
+      middle.first.y -= 16;
+      middle.second.y -= 16;
+    }
+    put(drawing, middle, {0.5, 0.47, 0.53, 0.44, 0.56, 0.4, 0.6},
         {{}, l.name == usual ? rate : fmt::format("{} {}", l.name, rate), small_size, grey, Align::centre, false});
   }
 
@@ -215,9 +223,9 @@ class Painter {
     const double left = width_ - margin - scale;
     for (int i = 0; i < 100; ++i) drawing.box({left + i * scale / 100, 26, scale / 100 + 0.4, 10}, colour((i + 0.5) / 100));
     drawing.words({{left, 48}, "0", small_size, grey, Align::left, false});
-    drawing.words({{left + scale / 2, 48}, "promised of what may be", small_size, grey, Align::centre, false});
+    drawing.words({{left + scale / 2, 48}, "promised", small_size, grey, Align::centre, false});
     drawing.words({{left + scale, 48}, "100 %", small_size, grey, Align::right, false});
-    drawing.words({{width_ - margin, 66}, "beside a host: what it sends", small_size, grey, Align::right, false});
+    drawing.words({{width_ - margin, 66}, "share of what may be promised; beside a host: of what it sends", small_size, grey, Align::right, false});
   }
 
   // The first refusal, in lines that fit.

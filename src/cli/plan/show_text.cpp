@@ -44,7 +44,7 @@ std::vector<GroupView> groups(const Network& network, const Outcome& outcome) {
 }
 
 std::string channels_table(const Network& network, const Outcome& outcome) {
-  Table table({"channel", "admitted", "at the least", "slack", "contract", "way"});
+  Table table({"channel", "admitted", "reserved", "slack", "contract", "way"});
   const auto views = groups(network, outcome);
   for (std::size_t g = 0; g < views.size(); ++g) {
     const plan::ChannelGroup& group = network.channels[g];
@@ -65,7 +65,7 @@ void stage_row(Table& table, const std::string& channel, const std::string& stag
 }
 
 std::string stages_table(const Network& network, const Outcome& outcome) {
-  Table table({"channel", "stage", "minimum", "share of slack", "local delay", "buffers"});
+  Table table({"channel", "stage", "reserved", "share of slack", "local delay", "buffers"});
   const auto views = groups(network, outcome);
   for (std::size_t g = 0; g < views.size(); ++g) {
     if (views[g].last == nullptr || network.channels[g].qos.service != ServiceClass::guaranteed) continue;
@@ -137,7 +137,7 @@ std::string slowest(const Network& network, const plan::Way& way) {
   std::ranges::sort(stages, std::greater{});
   std::string text;
   for (std::size_t i = 0; i < std::min<std::size_t>(2, stages.size()); ++i) {
-    text += fmt::format("{}{} on {}", i == 0 ? "" : " and ", format_duration(stages[i].first), stages[i].second);
+    text += fmt::format("{}{} ({})", i == 0 ? "" : " and ", stages[i].second, format_duration(stages[i].first));
   }
   return text;
 }
@@ -153,7 +153,7 @@ std::string refusal_text(const Network& network, const Outcome& outcome) {
     text += fmt::format("  demand exceeds what there is {} after everything starts at once\n", format_duration(why.refusal.binding_time));
   }
   const plan::Nearest nearest = outcome.nearest.value_or(plan::Nearest{});
-  if (nearest.delay) text += fmt::format("  admitted with a delay of {}: at the least {}\n", format_duration(*nearest.delay), slowest(network, nearest.way_at_delay));
+  if (nearest.delay) text += fmt::format("  admitted with a delay of {}: most of it goes to {}\n", format_duration(*nearest.delay), slowest(network, nearest.way_at_delay));
   if (nearest.rate) text += fmt::format("  admitted at a rate of {}\n", format_rate(*nearest.rate));
   if (nearest.message_bytes) text += fmt::format("  admitted with messages of up to {}\n", format_bytes(*nearest.message_bytes));
   if (!nearest.delay && !nearest.rate && !nearest.message_bytes && why.code == Errc::refused) {
