@@ -1,6 +1,4 @@
 // rtc plan: a whole network on paper, decided by the code that decides in the real one.
-#include "plan/network.hpp"
-
 #include <fmt/format.h>
 
 #include <memory>
@@ -9,6 +7,7 @@
 #include "cli/command.hpp"
 #include "cli/plan/picture.hpp"
 #include "cli/plan/show.hpp"
+#include "plan/network.hpp"
 #include "plan/outcome.hpp"
 
 namespace rtchan::cli {
@@ -49,9 +48,11 @@ ExitStatus run(const PlanOptions& options) {
 
 void add_plan(CLI::App& root, Chosen& chosen) {
   auto options = std::make_shared<PlanOptions>();
-  CLI::App* app = root.add_subcommand("plan", "A whole network on paper: what would be admitted, with which delays, and what is left.");
+  CLI::App* app = root.add_subcommand(
+      "plan", "A whole network on paper: what would be admitted, with which delays, and what is left.");
   app->footer(
-      "The file lists hosts, links and channels (docs/guide/plan.md); the answer is that of the daemons on such a network.\n"
+      "The file lists hosts, links and channels (docs/guide/plan.md); the answer is that of the daemons on "
+      "such a network.\n"
       "Exit status: 0 everything is admitted, 1 something is refused, 2 the file makes no sense.\n"
       "Examples:\n"
       "  rtc plan network.toml\n"
@@ -60,7 +61,8 @@ void add_plan(CLI::App& root, Chosen& chosen) {
   app->add_option("FILE", options->file, "the network, as TOML")->required()->type_name("");
   app->add_flag("--json", options->json, "one JSON object");
   app->add_flag("--brief", options->brief, "without the stages of each channel");
-  app->add_option("--picture", options->picture, "draw hosts, links and their loads into this file, .svg or .png")
+  app->add_option("--picture", options->picture,
+                  "draw hosts, links and their loads into this file, .svg or .png")
       ->type_name("FILE")
       ->check([](const std::string& name) {
         return name.ends_with(".svg") || name.ends_with(".png") ? std::string{} : "must end in .svg or .png";

@@ -34,7 +34,8 @@ void describe_way(const Network& network, const Routes& routes, Verdict& verdict
   for (const Passage& p : verdict.way) {
     verdict.minima += p.cpu_minimum + p.link_minimum;
     given += p.cpu_delay + p.link_delay;
-    if (p.out) verdict.propagation += network.links[*p.out].ends[routes.side(p.host, *p.out)].settings.propagation;
+    if (p.out)
+      verdict.propagation += network.links[*p.out].ends[routes.side(p.host, *p.out)].settings.propagation;
   }
   verdict.slack = std::max(Duration{0}, given - verdict.minima);
 }

@@ -13,12 +13,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration a_moment = 1us;         // from any cause to its effect elsewhere
+constexpr Duration a_moment = 1us;  // from any cause to its effect elsewhere
 constexpr std::uint16_t channel_port = 7000;
 constexpr std::uint16_t attempt_port = 7001;
-constexpr std::uint32_t the_user = 1000;   // whose quota all channels of a host count against
-constexpr Duration patience = 50s;         // below the longest that a set-up may take
-constexpr int most_wakes = 1'000'000;      // of waiting for anything: a bug of ours if it takes more
+constexpr std::uint32_t the_user = 1000;  // whose quota all channels of a host count against
+constexpr Duration patience = 50s;        // below the longest that a set-up may take
+constexpr int most_wakes = 1'000'000;     // of waiting for anything: a bug of ours if it takes more
 
 }  // namespace
 
@@ -27,11 +27,12 @@ struct Fabric::Machine {
   HostRouter router;
   node::NodeConfig config;
   std::unique_ptr<node::Node> node;
-  SessionId session{};                     // of the application that holds its channels
+  SessionId session{};                                       // of the application that holds its channels
   std::map<std::pair<std::uint32_t, ClipSlot>, Clip> clips;  // by worker and slot
 };
 
-// --- hosts --------------------------------------------------------------------------------------------------
+// --- hosts
+// --------------------------------------------------------------------------------------------------
 
 Fabric::Fabric(const Network& network, const Routes& routes) : network_(network), routes_(routes), now_{1s} {
   for (HostIndex h = 0; h < network.hosts.size(); ++h) boot(h);
@@ -65,14 +66,19 @@ void Fabric::boot(HostIndex host) {
   machine.node = std::make_unique<node::Node>(config, machine.router, 1 + host);
 }
 
-const node::Node& Fabric::node(HostIndex host) const { return *machines_[host]->node; }
-const node::NodeConfig& Fabric::config(HostIndex host) const { return machines_[host]->config; }
+const node::Node& Fabric::node(HostIndex host) const {
+  return *machines_[host]->node;
+}
+const node::NodeConfig& Fabric::config(HostIndex host) const {
+  return machines_[host]->config;
+}
 
 bool Fabric::reconciles() const {
   return std::ranges::all_of(machines_, [](const auto& m) { return m->node->reconciles(); });
 }
 
-// --- applications -------------------------------------------------------------------------------------------
+// --- applications
+// -------------------------------------------------------------------------------------------
 
 SessionId Fabric::open_session(HostIndex host, std::uint16_t port) {
   const SessionId session{++sessions_};
@@ -85,7 +91,8 @@ std::expected<ChannelId, Error> Fabric::create(HostIndex from, HostIndex to, con
   return establish(from, machines_[from]->session, {routes_.address_of(to), channel_port}, qos);
 }
 
-std::expected<ChannelId, Error> Fabric::establish(HostIndex from, SessionId session, const Endpoint& to, const Qos& qos) {
+std::expected<ChannelId, Error> Fabric::establish(HostIndex from, SessionId session, const Endpoint& to,
+                                                  const Qos& qos) {
   answer_.reset();
   step(from, node::Requested{session, ipc::CreateChannel{++requests_, to, qos, false, patience, {}}});
   deliver();
@@ -122,7 +129,8 @@ std::expected<Way, Error> Fabric::attempt(HostIndex from, HostIndex to, const Qo
   return result;
 }
 
-// --- virtual time -------------------------------------------------------------------------------------------
+// --- virtual time
+// -------------------------------------------------------------------------------------------
 
 void Fabric::step(HostIndex host, const node::Event& event) {
   actions_.clear();
@@ -145,7 +153,8 @@ void Fabric::deliver() {
 
 // To the next instant at which anybody wants to do something. False: nobody ever will.
 bool Fabric::pass_time() {
-  const auto first = std::ranges::min_element(machines_, {}, [](const auto& m) { return m->node->next_wake(); });
+  const auto first =
+      std::ranges::min_element(machines_, {}, [](const auto& m) { return m->node->next_wake(); });
   const Instant wake = (*first)->node->next_wake();
   if (wake == never) return false;
   now_ = std::max(now_, wake);
@@ -178,7 +187,8 @@ void Fabric::settle(const std::vector<std::size_t>& before) {
   assert(at_rest(before));
 }
 
-// --- what nodes decide --------------------------------------------------------------------------------------
+// --- what nodes decide
+// --------------------------------------------------------------------------------------
 
 void Fabric::act(HostIndex host, node::Action& action) {
   Machine& machine = *machines_[host];
@@ -186,7 +196,9 @@ void Fabric::act(HostIndex host, node::Action& action) {
     const LinkIndex link = routes_.links_of(host)[send->link];
     const std::size_t side = routes_.side(host, link);
     const HostIndex to = routes_.peer(host, link);
-    agenda_.push_back({to, node::SignalReceived{routes_.number_at(to, link), Routes::endpoint(link, side), {}}, std::move(send->bytes)});
+    agenda_.push_back({to,
+                       node::SignalReceived{routes_.number_at(to, link), Routes::endpoint(link, side), {}},
+                       std::move(send->bytes)});
   } else if (const auto* reply = std::get_if<node::ReplyTo>(&action)) {
     hear(host, *reply);
   } else if (const auto* open = std::get_if<node::OpenClip>(&action)) {
@@ -223,7 +235,8 @@ Error Fabric::named(Error error) const {
   return error;
 }
 
-// --- looking in ---------------------------------------------------------------------------------------------
+// --- looking in
+// ---------------------------------------------------------------------------------------------
 
 Passage Fabric::passage(HostIndex host, const node::ChannelStatus& status) const {
   Passage p;

@@ -1,6 +1,7 @@
-// The planned network alive: the very node that rtcd runs on every host and router, in virtual time, joined by links
-// that carry every signal in a microsecond, with workers that open every clip at once and applications that say yes.
-// Nothing is decided here: whoever admits, refuses or shares out slack is production code.
+// The planned network alive: the very node that rtcd runs on every host and router, in virtual time, joined
+// by links that carry every signal in a microsecond, with workers that open every clip at once and
+// applications that say yes. Nothing is decided here: whoever admits, refuses or shares out slack is
+// production code.
 #pragma once
 
 #include <deque>
@@ -20,14 +21,14 @@ namespace rtchan::plan {
 // A channel at one of the nodes that it passes.
 struct Passage {
   HostIndex host = 0;
-  std::optional<LinkIndex> out;        // by which it leaves; none at its end
+  std::optional<LinkIndex> out;  // by which it leaves; none at its end
   Duration cpu_minimum{}, cpu_delay{};
   Duration link_minimum{}, link_delay{};
-  std::uint32_t messages = 0;          // of message buffer here,
-  std::uint64_t memory_bytes = 0;      // which occupies so much
+  std::uint32_t messages = 0;      // of message buffer here,
+  std::uint64_t memory_bytes = 0;  // which occupies so much
   std::uint32_t packet_buffers = 0;
 };
-using Way = std::vector<Passage>;      // in the order in which a message meets them
+using Way = std::vector<Passage>;  // in the order in which a message meets them
 
 class Fabric {
  public:
@@ -57,15 +58,16 @@ class Fabric {
     std::uint32_t messages = 0;
     std::uint32_t packet_buffers = 0;
   };
-  struct Coming {                      // an event under way
+  struct Coming {  // an event under way
     HostIndex host = 0;
     node::Event event;
-    std::vector<std::byte> bytes;      // of a signal
+    std::vector<std::byte> bytes;  // of a signal
   };
 
   void boot(HostIndex host);
   SessionId open_session(HostIndex host, std::uint16_t port);
-  std::expected<ChannelId, Error> establish(HostIndex from, SessionId session, const Endpoint& to, const Qos& qos);
+  std::expected<ChannelId, Error> establish(HostIndex from, SessionId session, const Endpoint& to,
+                                            const Qos& qos);
   void step(HostIndex host, const node::Event& event);
   void act(HostIndex host, node::Action& action);
   void hear(HostIndex host, const node::ReplyTo& reply);

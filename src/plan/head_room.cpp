@@ -9,9 +9,10 @@
 namespace rtchan::plan {
 namespace {
 
-// As its policy answers, one message size at several rates. The smallest period that still fits the reference's local
-// delay, by bisection: a larger period keeps whatever fits fitting.
-HeadRoom head_room(const admission::AdmissionPolicy& policy, admission::Candidate candidate, const Reference& reference) {
+// As its policy answers, one message size at several rates. The smallest period that still fits the
+// reference's local delay, by bisection: a larger period keeps whatever fits fitting.
+HeadRoom head_room(const admission::AdmissionPolicy& policy, admission::Candidate candidate,
+                   const Reference& reference) {
   HeadRoom room;
   if (const auto least = policy.test(candidate)) room.smallest_delay = *least;
   const auto fits = [&](std::int64_t period) {
@@ -21,9 +22,11 @@ HeadRoom head_room(const admission::AdmissionPolicy& policy, admission::Candidat
   };
   constexpr std::int64_t slowest = 1'000'000'000'000;  // one message in 1,000 s, the slowest contract
   if (!fits(slowest)) return room;
-  std::int64_t low = std::max<std::int64_t>(1, candidate.service.count() / 2), high = slowest;  // low: twice what there is
+  std::int64_t low = std::max<std::int64_t>(1, candidate.service.count() / 2),
+               high = slowest;  // low: twice what there is
   while (high - low > 1 + low / 1000) {
-    const auto middle = static_cast<std::int64_t>(std::sqrt(static_cast<double>(low) * static_cast<double>(high)));
+    const auto middle =
+        static_cast<std::int64_t>(std::sqrt(static_cast<double>(low) * static_cast<double>(high)));
     const std::int64_t period = std::clamp(middle, low + 1, high - 1);
     (fits(period) ? high : low) = period;
   }
@@ -34,7 +37,8 @@ HeadRoom head_room(const admission::AdmissionPolicy& policy, admission::Candidat
 // Where the policy's own bound lies: its share of what the stage supplies.
 std::uint64_t limit_ppm(const admission::StageSettings& settings, std::string_view policy) {
   const double supply = std::ldexp(static_cast<double>(settings.supply.rate_q40()), -40);
-  const std::uint32_t share = policy == "utilisation" ? admission::PolicyOptions{}.share_ppm : settings.utilisation_limit_ppm;
+  const std::uint32_t share =
+      policy == "utilisation" ? admission::PolicyOptions{}.share_ppm : settings.utilisation_limit_ppm;
   return static_cast<std::uint64_t>(supply * share);
 }
 
@@ -66,13 +70,15 @@ StageLoad cpu_load(const Network& network, const Fabric& fabric, HostIndex host,
   load.channels = view.entries - std::min(view.entries, permanent(config, worker));
   const admission::Contract contract = contract_of(network.reference);
   const bool router = std::ranges::count(config.links, worker, &node::LinkSettings::worker) > 1;
-  const auto candidate = router ? admission::forward_cpu(settings.costs, contract, format, network.reference.local_delay)
-                                : admission::send_cpu(settings.costs, contract, format);
+  const auto candidate =
+      router ? admission::forward_cpu(settings.costs, contract, format, network.reference.local_delay)
+             : admission::send_cpu(settings.costs, contract, format);
   load.head_room = head_room(fabric.node(host).ledger().policy(stage), candidate, network.reference);
   return load;
 }
 
-StageLoad link_load(const Network& network, const Routes& routes, const Fabric& fabric, LinkIndex link, std::size_t side) {
+StageLoad link_load(const Network& network, const Routes& routes, const Fabric& fabric, LinkIndex link,
+                    std::size_t side) {
   const HostIndex host = network.links[link].ends[side].host;
   const node::NodeConfig& config = fabric.config(host);
   const std::uint32_t number = routes.number_at(host, link);
@@ -89,8 +95,9 @@ StageLoad link_load(const Network& network, const Routes& routes, const Fabric& 
   load.promised_ppm = view.utilisation_ppm;
   load.limit_ppm = limit_ppm(bounds, settings.policy);
   load.channels = view.entries - std::min<std::size_t>(view.entries, 1);
-  load.head_room = head_room(fabric.node(host).ledger().policy(stage),
-                             admission::link_stage(settings.model, contract_of(network.reference)), network.reference);
+  load.head_room =
+      head_room(fabric.node(host).ledger().policy(stage),
+                admission::link_stage(settings.model, contract_of(network.reference)), network.reference);
   return load;
 }
 
@@ -98,12 +105,14 @@ StageLoad link_load(const Network& network, const Routes& routes, const Fabric& 
 
 void look_at_stages(const Network& network, const Routes& routes, const Fabric& fabric, Outcome& out) {
   for (HostIndex h = 0; h < network.hosts.size(); ++h) {
-    for (std::uint32_t w = 0; w < network.hosts[h].workers.size(); ++w) out.cpus.push_back(cpu_load(network, fabric, h, w));
+    for (std::uint32_t w = 0; w < network.hosts[h].workers.size(); ++w)
+      out.cpus.push_back(cpu_load(network, fabric, h, w));
     HostLoad& memory = out.hosts.emplace_back();
     for (const node::PoolStatus& pool : fabric.node(h).status().pools) {
       const bool packets = pool.name.starts_with("packet");
       (packets ? memory.packet_buffers : memory.memory_bytes) += static_cast<std::uint64_t>(pool.used);
-      (packets ? memory.packet_buffers_limit : memory.memory_limit_bytes) += static_cast<std::uint64_t>(pool.bytes);
+      (packets ? memory.packet_buffers_limit : memory.memory_limit_bytes) +=
+          static_cast<std::uint64_t>(pool.bytes);
     }
   }
   for (LinkIndex l = 0; l < network.links.size(); ++l) {

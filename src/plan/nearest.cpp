@@ -28,7 +28,8 @@ double bisect(double refused, double admitted, const std::function<bool(double)>
 }
 
 // The value nearest to `asked` (refused) that fits, in the direction of `factor` and no farther than `limit`.
-std::optional<double> nearest(double asked, double factor, double limit, const std::function<bool(double)>& fits) {
+std::optional<double> nearest(double asked, double factor, double limit,
+                              const std::function<bool(double)>& fits) {
   const bool up = factor > 1;
   double refused = asked, value = asked;
   while (true) {
@@ -72,7 +73,8 @@ Nearest find_nearest(Fabric& fabric, const ChannelGroup& channel, const Error& w
   result.rate = nearest(channel.qos.max_rate, 0.5, std::min(channel.qos.max_rate, limits::rate_min),
                         [&](double value) { return fits(with_rate(value)); });
   if (channel.qos.max_message_bytes > 1) {
-    const auto bytes = nearest(channel.qos.max_message_bytes, 0.5, 1, [&](double value) { return fits(with_size(value)); });
+    const auto bytes =
+        nearest(channel.qos.max_message_bytes, 0.5, 1, [&](double value) { return fits(with_size(value)); });
     if (bytes) result.message_bytes = static_cast<std::uint32_t>(*bytes);
   }
   return result;

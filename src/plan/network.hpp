@@ -1,7 +1,7 @@
-// A network that need not exist: hosts, the links between them, where traffic goes, and the channels that somebody would
-// like to have, in the order in which they would be asked for. Plain values. Read from one TOML file, whose tables
-// mean what the same tables of rtcd.toml mean (docs/guide/plan.md); every wrong value is an error that names file, line,
-// key and what is allowed, and all of them are reported.
+// A network that need not exist: hosts, the links between them, where traffic goes, and the channels that
+// somebody would like to have, in the order in which they would be asked for. Plain values. Read from one
+// TOML file, whose tables mean what the same tables of rtcd.toml mean (docs/guide/plan.md); every wrong value
+// is an error that names file, line, key and what is allowed, and all of them are reported.
 #pragma once
 
 #include <array>
@@ -9,12 +9,12 @@
 #include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <rtchan/qos.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "rtcd/config.hpp"
-#include <rtchan/qos.hpp>
 
 namespace rtchan::plan {
 
@@ -24,14 +24,14 @@ using LinkIndex = std::size_t;
 struct Host {
   std::string name;
   rtcd::LimitsSection limits;
-  rtcd::AdmissionSection admission;            // costs too
-  std::vector<rtcd::WorkerSection> workers;    // at least one
+  rtcd::AdmissionSection admission;          // costs too
+  std::vector<rtcd::WorkerSection> workers;  // at least one
 };
 
 // One host's side of a link.
 struct LinkEnd {
   HostIndex host = 0;
-  rtcd::LinkSection settings;                  // `name` is the link's
+  rtcd::LinkSection settings;  // `name` is the link's
 };
 
 // What the guard leaves of the rate, bits a second: all that is ever promised.
@@ -60,7 +60,7 @@ struct ChannelGroup {
 
 // Head-room is told in such messages.
 struct Reference {
-  double rate = 100;                           // a second
+  double rate = 100;  // a second
   std::uint32_t message_bytes = 1'000;
   Duration local_delay = std::chrono::milliseconds{10};  // at one stage
 };

@@ -23,14 +23,15 @@ using rtcd::ConfigTable;
 
 struct Reading {
   Network network{};
-  Host usual{};                              // what [limits], [costs], [admission] of the file say of every host
+  Host usual{};  // what [limits], [costs], [admission] of the file say of every host
   std::map<std::string, HostIndex> hosts{};
   std::map<std::string, int> link_lines{};
   std::uint64_t channels = 0;
 };
 
 // The host that a key names.
-std::optional<HostIndex> host_named(const Reading& r, ConfigTable& t, std::string_view key, const std::string& name) {
+std::optional<HostIndex> host_named(const Reading& r, ConfigTable& t, std::string_view key,
+                                    const std::string& name) {
   const auto found = r.hosts.find(name);
   if (found != r.hosts.end()) return found->second;
   std::string all;
@@ -51,7 +52,8 @@ std::optional<HostIndex> host_at(const Reading& r, ConfigTable& t, std::string_v
   return t.text(key, name) ? host_named(r, t, key, name) : std::nullopt;
 }
 
-// --- hosts --------------------------------------------------------------------------------------------------
+// --- hosts
+// --------------------------------------------------------------------------------------------------
 
 void read_promises(ConfigTable& t, Host& host) {
   if (auto limits = t.table("limits")) rtcd::read_limits(*std::move(limits), host.limits);
@@ -70,27 +72,33 @@ void read_host(Reading& r, ConfigTable t) {
   for (ConfigTable& worker : t.tables("worker")) {
     rtcd::read_worker(std::move(worker), host.workers.emplace_back(), limits::plan_cores);
   }
-  if (host.workers.size() > limits::workers) t.fail("worker", fmt::format("at most {} workers", limits::workers));
+  if (host.workers.size() > limits::workers)
+    t.fail("worker", fmt::format("at most {} workers", limits::workers));
   if (host.workers.empty()) host.workers.emplace_back();
   t.finish();
   r.network.hosts.push_back(std::move(host));
 }
 
-// --- links --------------------------------------------------------------------------------------------------
+// --- links
+// --------------------------------------------------------------------------------------------------
 
 void check_end(const Reading& r, ConfigTable& t, const LinkEnd& end) {
   const Host& host = r.network.hosts[end.host];
   const rtcd::LinkSection& s = end.settings;
   if (s.worker >= host.workers.size()) {
-    t.fail("worker", fmt::format("{} has no worker {}; it has 0 ... {}", host.name, s.worker, host.workers.size() - 1));
+    t.fail("worker",
+           fmt::format("{} has no worker {}; it has 0 ... {}", host.name, s.worker, host.workers.size() - 1));
   }
   if (s.guard == rtcd::Guard::share && s.foreign_bits_per_second == 0) {
-    t.fail("foreign", "must be above 0 with guard = \"share\"; with nobody else on the link, guard = \"none\"");
+    t.fail("foreign",
+           "must be above 0 with guard = \"share\"; with nobody else on the link, guard = \"none\"");
   }
-  if (s.bits_per_second != 0 && promised_capacity(s) == 0) t.fail("foreign", "leaves nothing of the rate to be promised");
+  if (s.bits_per_second != 0 && promised_capacity(s) == 0)
+    t.fail("foreign", "leaves nothing of the rate to be promised");
 }
 
-void read_ends(Reading& r, ConfigTable& t, Link& link, const std::vector<std::string>& names, const rtcd::LinkSection& both) {
+void read_ends(Reading& r, ConfigTable& t, Link& link, const std::vector<std::string>& names,
+               const rtcd::LinkSection& both) {
   for (std::size_t side = 0; side < 2; ++side) {
     const auto host = host_named(r, t, "between", names[side]);
     link.ends[side].settings = both;
@@ -124,14 +132,17 @@ void read_link(Reading& r, ConfigTable t) {
   both.line = t.line();
   if (!link.name.empty()) {
     const auto [other, fresh] = r.link_lines.emplace(link.name, t.line());
-    if (!fresh) t.fail("name", fmt::format("\"{}\" is the name of another link (line {}); give this one another", link.name, other->second));
+    if (!fresh)
+      t.fail("name", fmt::format("\"{}\" is the name of another link (line {}); give this one another",
+                                 link.name, other->second));
   }
   if (names.size() == 2) read_ends(r, t, link, names, both);
   t.finish();
   r.network.links.push_back(std::move(link));
 }
 
-// --- routes -------------------------------------------------------------------------------------------------
+// --- routes
+// -------------------------------------------------------------------------------------------------
 
 void read_route(Reading& r, ConfigTable t) {
   const auto at = host_at(r, t, "at");
@@ -143,25 +154,29 @@ void read_route(Reading& r, ConfigTable t) {
   if (!at || !to || !via) return;
   const auto& links = r.network.links;
   const auto found = std::ranges::find_if(links, [&](const Link& l) {
-    const bool joins = (l.ends[0].host == *at && l.ends[1].host == *via) || (l.ends[1].host == *at && l.ends[0].host == *via);
+    const bool joins = (l.ends[0].host == *at && l.ends[1].host == *via) ||
+                       (l.ends[1].host == *at && l.ends[0].host == *via);
     return joins && (!by_name || l.name == name);
   });
   if (found == links.end()) {
-    t.fail(by_name ? "link" : "via", fmt::format("{} and {} are not joined by {}", r.network.hosts[*at].name,
-                                                 r.network.hosts[*via].name, by_name ? fmt::format("a link \"{}\"", name) : "a link"));
+    t.fail(by_name ? "link" : "via",
+           fmt::format("{} and {} are not joined by {}", r.network.hosts[*at].name,
+                       r.network.hosts[*via].name, by_name ? fmt::format("a link \"{}\"", name) : "a link"));
     return;
   }
   r.network.routes.push_back({*at, *to, static_cast<LinkIndex>(found - links.begin())});
 }
 
-// --- channels -----------------------------------------------------------------------------------------------
+// --- channels
+// -----------------------------------------------------------------------------------------------
 
 void read_rate(ConfigTable& t, double& out) {
   std::string text;
   if (!t.text("rate", text)) return;
   const auto rate = parse_rate(text);
   if (!rate) return t.fail("rate", rate.error());
-  if (*rate < limits::rate_min || *rate > limits::rate_max) return t.fail("rate", fmt::format("{} is outside 0.001/s ... 10M/s", text));
+  if (*rate < limits::rate_min || *rate > limits::rate_max)
+    return t.fail("rate", fmt::format("{} is outside 0.001/s ... 10M/s", text));
   out = *rate;
 }
 
@@ -175,7 +190,8 @@ void read_channel(Reading& r, ConfigTable t) {
   ChannelGroup c;
   const auto from = host_at(r, t, "from");
   const auto to = host_at(r, t, "to");
-  if (from && to && *from == *to) t.fail("to", "must be another host than `from`: channels go to other hosts");
+  if (from && to && *from == *to)
+    t.fail("to", "must be another host than `from`: channels go to other hosts");
   c.from = from.value_or(0);
   c.to = to.value_or(0);
   if (from && to) c.name = fmt::format("{}-{}", r.network.hosts[*from].name, r.network.hosts[*to].name);
@@ -196,7 +212,8 @@ void read_channel(Reading& r, ConfigTable t) {
   t.duration("delay", limits::delay_min, limits::delay_max, c.qos.max_delay);
   t.number("count", 1, limits::plan_channels, c.count);
   r.channels += c.count;
-  if (r.channels > limits::plan_channels) t.fail("count", fmt::format("more than {} channels in one plan", limits::plan_channels));
+  if (r.channels > limits::plan_channels)
+    t.fail("count", fmt::format("more than {} channels in one plan", limits::plan_channels));
   t.finish();
   r.network.channels.push_back(std::move(c));
 }
@@ -208,19 +225,24 @@ void read_reference(ConfigTable t, Reference& reference) {
   t.finish();
 }
 
-// --- the whole ----------------------------------------------------------------------------------------------
+// --- the whole
+// ----------------------------------------------------------------------------------------------
 
 void check_whole(Reading& r, ConfigTable& root) {
-  if (r.network.hosts.size() > limits::plan_hosts) root.fail("host", fmt::format("at most {} hosts", limits::plan_hosts));
-  if (r.network.links.size() > limits::plan_links) root.fail("link", fmt::format("at most {} links", limits::plan_links));
+  if (r.network.hosts.size() > limits::plan_hosts)
+    root.fail("host", fmt::format("at most {} hosts", limits::plan_hosts));
+  if (r.network.links.size() > limits::plan_links)
+    root.fail("link", fmt::format("at most {} links", limits::plan_links));
   std::map<std::pair<HostIndex, std::uint32_t>, std::uint32_t> links_of_worker;
   std::vector<bool> linked(r.network.hosts.size());
   for (const Link& link : r.network.links) {
     for (const LinkEnd& end : link.ends) {
       linked[end.host] = true;
       if (++links_of_worker[{end.host, end.settings.worker}] != limits::links_per_worker + 1) continue;
-      root.fail("link", fmt::format("worker {} of {} would serve more than {} links; give the host a further [[host.worker]]",
-                                    end.settings.worker, r.network.hosts[end.host].name, limits::links_per_worker));
+      root.fail("link",
+                fmt::format(
+                    "worker {} of {} would serve more than {} links; give the host a further [[host.worker]]",
+                    end.settings.worker, r.network.hosts[end.host].name, limits::links_per_worker));
     }
   }
   for (HostIndex h = 0; h < linked.size(); ++h) {
@@ -232,9 +254,12 @@ void check_whole(Reading& r, ConfigTable& root) {
 
 std::uint64_t promised_capacity(const rtcd::LinkSection& link) {
   switch (link.guard) {
-    case rtcd::Guard::none: return link.bits_per_second;
-    case rtcd::Guard::share: return link::left_by_share(link.bits_per_second, link.foreign_bits_per_second);
-    case rtcd::Guard::htb: return link::left_by_htb(link.bits_per_second);
+    case rtcd::Guard::none:
+      return link.bits_per_second;
+    case rtcd::Guard::share:
+      return link::left_by_share(link.bits_per_second, link.foreign_bits_per_second);
+    case rtcd::Guard::htb:
+      return link::left_by_htb(link.bits_per_second);
   }
   return 0;
 }
@@ -244,8 +269,8 @@ std::expected<Network, FileErrors> parse_network(std::string_view text, std::str
   try {
     table = toml::parse(text, file);
   } catch (const toml::parse_error& error) {
-    return std::unexpected(FileErrors{fmt::format("{}:{}:{}: {}", file, error.source().begin.line, error.source().begin.column,
-                                                  error.description())});
+    return std::unexpected(FileErrors{fmt::format("{}:{}:{}: {}", file, error.source().begin.line,
+                                                  error.source().begin.column, error.description())});
   }
   FileErrors errors;
   Reading r;
@@ -266,7 +291,9 @@ std::expected<Network, FileErrors> parse_network(std::string_view text, std::str
 
 std::expected<Network, FileErrors> load_network(const std::filesystem::path& file) {
   std::ifstream in{file};
-  if (!in) return std::unexpected(FileErrors{fmt::format("{}: cannot be read: {}", file.string(), std::strerror(errno))});
+  if (!in)
+    return std::unexpected(
+        FileErrors{fmt::format("{}: cannot be read: {}", file.string(), std::strerror(errno))});
   const std::string text{std::istreambuf_iterator<char>{in}, {}};
   if (in.bad()) return std::unexpected(FileErrors{fmt::format("{}: cannot be read", file.string())});
   return parse_network(text, file.string());

@@ -15,9 +15,10 @@ using testing::HasSubstr;
 using namespace std::chrono_literals;
 
 const std::string two_hosts =
-    "[[host]]\nname = \"a\"\n[[host]]\nname = \"b\"\n"                        // lines 1 ... 4
-    "[[link]]\nbetween = [\"a\", \"b\"]\nrate = \"97Mbit\"\n";                // 5 ... 7
-const std::string one_channel = "[[channel]]\nfrom = \"a\"\nto = \"b\"\nrate = \"100/s\"\nsize = \"1KB\"\ndelay = \"10ms\"\n";
+    "[[host]]\nname = \"a\"\n[[host]]\nname = \"b\"\n"          // lines 1 ... 4
+    "[[link]]\nbetween = [\"a\", \"b\"]\nrate = \"97Mbit\"\n";  // 5 ... 7
+const std::string one_channel =
+    "[[channel]]\nfrom = \"a\"\nto = \"b\"\nrate = \"100/s\"\nsize = \"1KB\"\ndelay = \"10ms\"\n";
 
 FileErrors errors_of(const std::string& text) {
   const auto network = parse_network(text, "net.toml");
@@ -47,9 +48,11 @@ TEST(PlanFile, TheSmallestNetworkHasTheDaemonsDefaults) {
 TEST(PlanFile, WhatOneHostOrOneEndSaysOverridesWhatIsSaidOfAll) {
   const auto n = parse_network(
       "[costs]\nturn = \"7us\"\n[admission]\ncpu_policy = \"d_order\"\n"
-      "[[host]]\nname = \"a\"\n[host.costs]\nsend_fixed = \"1us\"\n[[host.worker]]\nscheduling = \"other\"\ncore = 100\n[[host.worker]]\n"
+      "[[host]]\nname = \"a\"\n[host.costs]\nsend_fixed = \"1us\"\n[[host.worker]]\nscheduling = "
+      "\"other\"\ncore = 100\n[[host.worker]]\n"
       "[[host]]\nname = \"b\"\n[host.admission]\ncpu_policy = \"edf\"\n"
-      "[[link]]\nbetween = [\"a\", \"b\"]\nrate = \"1Gbit\"\nhorizon = \"3ms\"\nguard = \"none\"\n[link.at.a]\nhorizon = \"0us\"\nworker = 1\n" +
+      "[[link]]\nbetween = [\"a\", \"b\"]\nrate = \"1Gbit\"\nhorizon = \"3ms\"\nguard = "
+      "\"none\"\n[link.at.a]\nhorizon = \"0us\"\nworker = 1\n" +
           one_channel,
       "net.toml");
   ASSERT_TRUE(n) << n.error().front();
@@ -68,32 +71,48 @@ TEST(PlanFile, WhatOneHostOrOneEndSaysOverridesWhatIsSaidOfAll) {
 }
 
 TEST(PlanFile, AnErrorNamesFileLineKeyAndWhatIsAllowed) {
-  EXPECT_THAT(errors_of(two_hosts + "mtu = 100\n" + one_channel), ElementsAre(fmt::format("net.toml:8: link[0].mtu: must be a whole number {} ... {}", limits::mtu_bytes_min, limits::mtu_bytes_max)));
-  EXPECT_THAT(errors_of(two_hosts + "speed = 1\n" + one_channel),
-              ElementsAre("net.toml:8: link[0].speed: no such key; here are at, between, foreign, guard, horizon, mtu, name, "
-                          "propagation, rate, worker"));
-  EXPECT_THAT(errors_of(two_hosts + "[[channel]]\nfrom = \"a\"\nto = \"c\"\nrate = \"1/s\"\nsize = 0\ndelay = \"2h\"\n"),
+  EXPECT_THAT(errors_of(two_hosts + "mtu = 100\n" + one_channel),
+              ElementsAre(fmt::format("net.toml:8: link[0].mtu: must be a whole number {} ... {}",
+                                      limits::mtu_bytes_min, limits::mtu_bytes_max)));
+  EXPECT_THAT(
+      errors_of(two_hosts + "speed = 1\n" + one_channel),
+      ElementsAre(
+          "net.toml:8: link[0].speed: no such key; here are at, between, foreign, guard, horizon, mtu, name, "
+          "propagation, rate, worker"));
+  EXPECT_THAT(errors_of(two_hosts +
+                        "[[channel]]\nfrom = \"a\"\nto = \"c\"\nrate = \"1/s\"\nsize = 0\ndelay = \"2h\"\n"),
               ElementsAre("net.toml:10: channel[0].to: there is no host \"c\"; there are \"a\", \"b\"",
-                          "net.toml:12: channel[0].size: 0 is outside 1B ... 16.777MB", fmt::format("net.toml:13: channel[0].delay: 2h is outside 1us ... {}", format_duration(limits::delay_max))));
-  EXPECT_THAT(errors_of("[[host]]\nname = \"a\"\n[host.costs]\nturns = \"1us\"\n[[host]]\nname = \"b\"\n"
-                        "[[link]]\nbetween = [\"a\", \"b\"]\nrate = \"97Mbit\"\n" +
-                        one_channel),
-              ElementsAre(HasSubstr("net.toml:4: host[0].costs.turns: no such key; here are best_effort_packets")));
+                          "net.toml:12: channel[0].size: 0 is outside 1B ... 16.777MB",
+                          fmt::format("net.toml:13: channel[0].delay: 2h is outside 1us ... {}",
+                                      format_duration(limits::delay_max))));
+  EXPECT_THAT(
+      errors_of("[[host]]\nname = \"a\"\n[host.costs]\nturns = \"1us\"\n[[host]]\nname = \"b\"\n"
+                "[[link]]\nbetween = [\"a\", \"b\"]\nrate = \"97Mbit\"\n" +
+                one_channel),
+      ElementsAre(HasSubstr("net.toml:4: host[0].costs.turns: no such key; here are best_effort_packets")));
   EXPECT_THAT(errors_of("[[host]\n"), ElementsAre(HasSubstr("net.toml:1:")));
 }
 
 TEST(PlanFile, AllErrorsAreReportedAtOnce) {
-  EXPECT_THAT(errors_of("[[host]]\nname = \"a\"\n[[host]]\nname = \"a\"\n[[link]]\nbetween = [\"a\"]\n[[channel]]\nfrom = \"a\"\nto = \"a\"\n"),
-              ElementsAre("net.toml:4: host[1].name: \"a\" is the name of another host",
-                          "net.toml:6: link[0].between: must be a list of 2 texts in quotes", "net.toml:5: link[0].rate: is missing and has no default",
-                          "net.toml:9: channel[0].to: must be another host than `from`: channels go to other hosts",
-                          "net.toml:7: channel[0].size: is missing and has no default", "net.toml:7: channel[0].rate: is missing and has no default",
-                          "net.toml:7: channel[0].delay: is missing and has no default"));
+  EXPECT_THAT(
+      errors_of("[[host]]\nname = \"a\"\n[[host]]\nname = \"a\"\n[[link]]\nbetween = "
+                "[\"a\"]\n[[channel]]\nfrom = \"a\"\nto = \"a\"\n"),
+      ElementsAre("net.toml:4: host[1].name: \"a\" is the name of another host",
+                  "net.toml:6: link[0].between: must be a list of 2 texts in quotes",
+                  "net.toml:5: link[0].rate: is missing and has no default",
+                  "net.toml:9: channel[0].to: must be another host than `from`: channels go to other hosts",
+                  "net.toml:7: channel[0].size: is missing and has no default",
+                  "net.toml:7: channel[0].rate: is missing and has no default",
+                  "net.toml:7: channel[0].delay: is missing and has no default"));
 }
 
 TEST(PlanFile, ALinkThatCannotBeIsRefused) {
-  EXPECT_THAT(errors_of(two_hosts + "[[link]]\nbetween = [\"b\", \"a\"]\nname = \"a-b\"\nrate = \"1Mbit\"\nguard = \"none\"\n" + one_channel),
-              ElementsAre("net.toml:10: link[1].name: \"a-b\" is the name of another link (line 5); give this one another"));
+  EXPECT_THAT(
+      errors_of(two_hosts +
+                "[[link]]\nbetween = [\"b\", \"a\"]\nname = \"a-b\"\nrate = \"1Mbit\"\nguard = \"none\"\n" +
+                one_channel),
+      ElementsAre(
+          "net.toml:10: link[1].name: \"a-b\" is the name of another link (line 5); give this one another"));
   EXPECT_THAT(errors_of(two_hosts + "foreign = \"200Mbit\"\n" + one_channel),
               testing::Each("net.toml:8: link[0].foreign: leaves nothing of the rate to be promised"));
   EXPECT_THAT(errors_of(two_hosts + "[link.at.b]\nworker = 1\n" + one_channel),
@@ -105,11 +124,13 @@ TEST(PlanFile, ALinkThatCannotBeIsRefused) {
 }
 
 TEST(PlanFile, ARouteNeedsALink) {
-  const std::string three = two_hosts + "[[host]]\nname = \"c\"\n[[link]]\nbetween = [\"b\", \"c\"]\nrate = \"97Mbit\"\n";
+  const std::string three =
+      two_hosts + "[[host]]\nname = \"c\"\n[[link]]\nbetween = [\"b\", \"c\"]\nrate = \"97Mbit\"\n";
   EXPECT_THAT(errors_of(three + "[[route]]\nat = \"a\"\nto = \"c\"\nvia = \"c\"\n" + one_channel),
               ElementsAre("net.toml:16: route[0].via: a and c are not joined by a link"));
-  EXPECT_THAT(errors_of(three + "[[route]]\nat = \"a\"\nto = \"c\"\nvia = \"b\"\nlink = \"x\"\n" + one_channel),
-              ElementsAre("net.toml:17: route[0].link: a and b are not joined by a link \"x\""));
+  EXPECT_THAT(
+      errors_of(three + "[[route]]\nat = \"a\"\nto = \"c\"\nvia = \"b\"\nlink = \"x\"\n" + one_channel),
+      ElementsAre("net.toml:17: route[0].link: a and b are not joined by a link \"x\""));
 }
 
 }  // namespace

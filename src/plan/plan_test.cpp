@@ -1,5 +1,5 @@
-// A planned network answers as its daemons would: what is admitted, why not, by which way, and that the numbers agree
-// with each other.
+// A planned network answers as its daemons would: what is admitted, why not, by which way, and that the
+// numbers agree with each other.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,19 +21,26 @@ Network network_of(const std::string& text) {
   return network.value_or(Network{});
 }
 
-std::string host(const std::string& name) { return fmt::format("[[host]]\nname = \"{}\"\n", name); }
+std::string host(const std::string& name) {
+  return fmt::format("[[host]]\nname = \"{}\"\n", name);
+}
 std::string link(const std::string& a, const std::string& b) {
   return fmt::format("[[link]]\nbetween = [\"{}\", \"{}\"]\nrate = \"100Mbit\"\nguard = \"none\"\n", a, b);
 }
-std::string channel(const std::string& from, const std::string& to, int rate, int bytes, int delay_ms, int count = 1) {
-  return fmt::format("[[channel]]\nfrom = \"{}\"\nto = \"{}\"\nrate = \"{}/s\"\nsize = \"{}B\"\ndelay = \"{}ms\"\ncount = {}\n", from, to,
-                     rate, bytes, delay_ms, count);
+std::string channel(const std::string& from, const std::string& to, int rate, int bytes, int delay_ms,
+                    int count = 1) {
+  return fmt::format(
+      "[[channel]]\nfrom = \"{}\"\nto = \"{}\"\nrate = \"{}/s\"\nsize = \"{}B\"\ndelay = \"{}ms\"\ncount = "
+      "{}\n",
+      from, to, rate, bytes, delay_ms, count);
 }
 // a - r1 - r2 - b, and a way round by r3.
 std::string diamond() {
   std::string text;
   for (const char* name : {"a", "r1", "r2", "r3", "r4", "b"}) text += host(name);
-  for (const auto& [x, y] : {std::pair{"a", "r1"}, {"r1", "r2"}, {"r2", "b"}, {"r1", "r3"}, {"r3", "r4"}, {"r4", "b"}}) text += link(x, y);
+  for (const auto& [x, y] :
+       {std::pair{"a", "r1"}, {"r1", "r2"}, {"r2", "b"}, {"r1", "r3"}, {"r3", "r4"}, {"r4", "b"}})
+    text += link(x, y);
   return text;
 }
 
@@ -68,8 +75,8 @@ TEST(Plan, AChannelGoesTheShortestWayAndItsDelaysAddUpToItsBound) {
 }
 
 TEST(Plan, AGivenRouteIsTaken) {
-  const Network network = network_of(diamond() + "[[route]]\nat = \"r1\"\nto = \"b\"\nvia = \"r3\"\n" + channel("a", "b", 100, 1000, 40) +
-                                     channel("b", "a", 100, 1000, 40));
+  const Network network = network_of(diamond() + "[[route]]\nat = \"r1\"\nto = \"b\"\nvia = \"r3\"\n" +
+                                     channel("a", "b", 100, 1000, 40) + channel("b", "a", 100, 1000, 40));
   const Outcome out = evaluate(network);
   ASSERT_EQ(out.admitted(), 2u);
   EXPECT_THAT(names(network, out.verdicts[0].way), ElementsAre("a", "r1", "r3", "r4", "b"));
@@ -77,7 +84,8 @@ TEST(Plan, AGivenRouteIsTaken) {
 }
 
 TEST(Plan, RoutesThatGoInACircleAreFoundOut) {
-  const Network network = network_of(diamond() + "[[route]]\nat = \"r1\"\nto = \"b\"\nvia = \"a\"\n" + channel("a", "b", 100, 1000, 40));
+  const Network network = network_of(diamond() + "[[route]]\nat = \"r1\"\nto = \"b\"\nvia = \"a\"\n" +
+                                     channel("a", "b", 100, 1000, 40));
   const Outcome out = evaluate(network);
   EXPECT_EQ(out.admitted(), 0u);
   ASSERT_TRUE(out.verdicts[0].refused);
@@ -85,8 +93,9 @@ TEST(Plan, RoutesThatGoInACircleAreFoundOut) {
 }
 
 TEST(Plan, PartsThatNothingJoinsAreRefusedAndTheRestGoesOn) {
-  const Network network = network_of(host("a") + host("b") + host("c") + host("d") + link("a", "b") + link("c", "d") +
-                                     channel("a", "c", 10, 100, 20) + channel("c", "d", 10, 100, 20));
+  const Network network =
+      network_of(host("a") + host("b") + host("c") + host("d") + link("a", "b") + link("c", "d") +
+                 channel("a", "c", 10, 100, 20) + channel("c", "d", 10, 100, 20));
   const Outcome out = evaluate(network);
   ASSERT_TRUE(out.verdicts[0].refused);
   EXPECT_EQ(out.verdicts[0].refused->code, Errc::no_route);
@@ -95,8 +104,8 @@ TEST(Plan, PartsThatNothingJoinsAreRefusedAndTheRestGoesOn) {
   EXPECT_FALSE(out.nearest->delay) << "no contract helps where there is no way";
 }
 
-// One channel after the other until the bottleneck is full: what is said to fit instead does fit, and a little more
-// does not.
+// One channel after the other until the bottleneck is full: what is said to fit instead does fit, and a
+// little more does not.
 TEST(Plan, TheNearestContractsAreAdmittedAndNotFarFromWhatIsRefused) {
   const std::string before = host("a") + host("r") + host("b") + link("a", "r") + link("r", "b");
   const Network network = network_of(before + channel("a", "b", 100, 20'000, 60, 12));
@@ -106,12 +115,17 @@ TEST(Plan, TheNearestContractsAreAdmittedAndNotFarFromWhatIsRefused) {
   EXPECT_GT(admitted, 0);
   const Verdict& refused = out.verdicts[*out.first_refused];
   EXPECT_EQ(refused.refused->code, Errc::refused);
-  EXPECT_THAT(refused.refused->text, testing::AnyOf(HasSubstr(" at a"), HasSubstr(" at r"), HasSubstr(" at b"))) << "hosts by name";
+  EXPECT_THAT(refused.refused->text,
+              testing::AnyOf(HasSubstr(" at a"), HasSubstr(" at r"), HasSubstr(" at b")))
+      << "hosts by name";
   ASSERT_TRUE(out.nearest && out.nearest->rate && out.nearest->message_bytes);
   EXPECT_LT(*out.nearest->rate, 100);
   const auto with = [&](double rate, int bytes) {
-    const Network again = network_of(before + channel("a", "b", 100, 20'000, 60, admitted) +
-                                     fmt::format("[[channel]]\nfrom = \"a\"\nto = \"b\"\nrate = \"{}/s\"\nsize = \"{}B\"\ndelay = \"60ms\"\n", rate, bytes));
+    const Network again = network_of(
+        before + channel("a", "b", 100, 20'000, 60, admitted) +
+        fmt::format(
+            "[[channel]]\nfrom = \"a\"\nto = \"b\"\nrate = \"{}/s\"\nsize = \"{}B\"\ndelay = \"60ms\"\n",
+            rate, bytes));
     return !evaluate(again).first_refused.has_value();
   };
   EXPECT_TRUE(with(*out.nearest->rate, 20'000));
@@ -131,8 +145,10 @@ TEST(Plan, AskingLeavesNoTrace) {
     std::vector<std::uint64_t> all;
     for (HostIndex h = 0; h < network.hosts.size(); ++h) {
       const auto& ledger = fabric.node(h).ledger();
-      for (std::uint32_t s = 0; s < ledger.stages(); ++s) all.push_back(ledger.view(admission::StageId{s}).utilisation_ppm);
-      for (const auto& pool : fabric.node(h).status().pools) all.push_back(static_cast<std::uint64_t>(pool.used));
+      for (std::uint32_t s = 0; s < ledger.stages(); ++s)
+        all.push_back(ledger.view(admission::StageId{s}).utilisation_ppm);
+      for (const auto& pool : fabric.node(h).status().pools)
+        all.push_back(static_cast<std::uint64_t>(pool.used));
     }
     return all;
   };
@@ -152,7 +168,8 @@ TEST(Plan, AskingLeavesNoTrace) {
 }
 
 TEST(Plan, HeadRoomIsWhatWouldStillBeAdmittedThere) {
-  const Network network = network_of(host("a") + host("b") + link("a", "b") + channel("a", "b", 1000, 3000, 50, 2));
+  const Network network =
+      network_of(host("a") + host("b") + link("a", "b") + channel("a", "b", 1000, 3000, 50, 2));
   const Outcome out = evaluate(network);
   ASSERT_EQ(out.admitted(), 2u);
   ASSERT_EQ(out.links.size(), 2u);
@@ -180,16 +197,20 @@ TEST(Plan, AnOrdinarySchedulerLeavesTheWholeCoreAndAnotherPolicyAdmitsLess) {
   EXPECT_GT(plain, 0u);
   EXPECT_LT(plain, 60u);
   EXPECT_LE(admitted("[host.admission]\ncpu_policy = \"d_order\"\nlink_policy = \"d_order\"\n"), plain);
-  const auto limited = evaluate(network_of("[[host]]\nname = \"a\"\n[host.limits]\nchannels_per_uid = 1\n" + rest));
+  const auto limited =
+      evaluate(network_of("[[host]]\nname = \"a\"\n[host.limits]\nchannels_per_uid = 1\n" + rest));
   EXPECT_EQ(limited.admitted(), 1u);
   EXPECT_EQ(limited.verdicts[1].refused->code, Errc::permission_denied) << limited.verdicts[1].refused->text;
   const Outcome fifo = evaluate(network_of("[[host]]\nname = \"a\"\n" + rest));
-  const Outcome other = evaluate(network_of("[[host]]\nname = \"a\"\n[[host.worker]]\nscheduling = \"other\"\n" + rest));
-  EXPECT_LT(fifo.cpus[0].limit_ppm, other.cpus[0].limit_ppm) << "without a real-time class there is no duty cap";
+  const Outcome other =
+      evaluate(network_of("[[host]]\nname = \"a\"\n[[host.worker]]\nscheduling = \"other\"\n" + rest));
+  EXPECT_LT(fifo.cpus[0].limit_ppm, other.cpus[0].limit_ppm)
+      << "without a real-time class there is no duty cap";
 }
 
 TEST(Plan, TheSameFileHasTheSameAnswer) {
-  const Network network = network_of(diamond() + channel("a", "b", 200, 5000, 40, 10) + channel("b", "a", 200, 5000, 40, 10));
+  const Network network =
+      network_of(diamond() + channel("a", "b", 200, 5000, 40, 10) + channel("b", "a", 200, 5000, 40, 10));
   const Outcome one = evaluate(network), two = evaluate(network);
   ASSERT_EQ(one.verdicts.size(), two.verdicts.size());
   for (std::size_t i = 0; i < one.verdicts.size(); ++i) {
@@ -209,7 +230,9 @@ TEST(Plan, FiftyHostsAndFiveHundredChannels) {
   for (int r = 0; r < 4; ++r) text += fast(fmt::format("r{}", r), fmt::format("r{}", (r + 1) % 4));
   for (int h = 0; h < 46; ++h) text += fast(fmt::format("h{}", h), fmt::format("r{}", h % 4));
   for (int c = 0; c < 500; ++c) {
-    text += channel(fmt::format("h{}", c % 46), fmt::format("h{}", (c * 7 + 3 + (c % 46 == (c * 7 + 3) % 46 ? 1 : 0)) % 46), 20, 200, 100);
+    text +=
+        channel(fmt::format("h{}", c % 46),
+                fmt::format("h{}", (c * 7 + 3 + (c % 46 == (c * 7 + 3) % 46 ? 1 : 0)) % 46), 20, 200, 100);
   }
   const Network network = network_of(text);
   const Outcome out = evaluate(network);

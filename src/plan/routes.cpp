@@ -11,7 +11,8 @@ constexpr std::size_t first_octet = 12;  // of the IPv4 address in the mapped fo
 
 }  // namespace
 
-Routes::Routes(const Network& network) : network_(network), links_of_(network.hosts.size()), next_(network.hosts.size()) {
+Routes::Routes(const Network& network)
+    : network_(network), links_of_(network.hosts.size()), next_(network.hosts.size()) {
   for (LinkIndex l = 0; l < network.links.size(); ++l) {
     for (const LinkEnd& end : network.links[l].ends) links_of_[end.host].push_back(l);
   }
@@ -41,20 +42,27 @@ void Routes::find_shortest(HostIndex to) {
   next.resize(network_.hosts.size());
   for (HostIndex at = 0; at < next.size(); ++at) {
     if (at == to || distance[at] == unreached) continue;
-    const auto closer = std::ranges::find_if(links_of_[at], [&](LinkIndex l) { return distance[peer(at, l)] + 1 == distance[at]; });
+    const auto closer = std::ranges::find_if(
+        links_of_[at], [&](LinkIndex l) { return distance[peer(at, l)] + 1 == distance[at]; });
     next[at] = *closer;
   }
 }
 
-std::optional<LinkIndex> Routes::next(HostIndex at, HostIndex to) const { return next_[to][at]; }
+std::optional<LinkIndex> Routes::next(HostIndex at, HostIndex to) const {
+  return next_[to][at];
+}
 
 std::uint32_t Routes::number_at(HostIndex host, LinkIndex link) const {
   const auto& links = links_of_[host];
   return static_cast<std::uint32_t>(std::ranges::find(links, link) - links.begin());
 }
 
-std::size_t Routes::side(HostIndex host, LinkIndex link) const { return network_.links[link].ends[0].host == host ? 0 : 1; }
-HostIndex Routes::peer(HostIndex host, LinkIndex link) const { return network_.links[link].ends[1 - side(host, link)].host; }
+std::size_t Routes::side(HostIndex host, LinkIndex link) const {
+  return network_.links[link].ends[0].host == host ? 0 : 1;
+}
+HostIndex Routes::peer(HostIndex host, LinkIndex link) const {
+  return network_.links[link].ends[1 - side(host, link)].host;
+}
 
 Endpoint Routes::endpoint(LinkIndex link, std::size_t side) {
   IpAddress address{};
@@ -74,7 +82,8 @@ IpAddress Routes::address_of(HostIndex host) const {
 std::optional<HostIndex> Routes::host_of(const IpAddress& address) const {
   const LinkIndex link = std::size_t{address.bytes[first_octet + 1]} << 8 | address.bytes[first_octet + 2];
   const std::size_t side = address.bytes[first_octet + 3] - std::size_t{1};
-  if (link >= network_.links.size() || side > 1 || endpoint(link, side).address != address) return std::nullopt;
+  if (link >= network_.links.size() || side > 1 || endpoint(link, side).address != address)
+    return std::nullopt;
   return network_.links[link].ends[side].host;
 }
 
@@ -82,7 +91,8 @@ std::optional<node::NextHop> HostRouter::next_hop(const IpAddress& destination) 
   const auto to = routes_.host_of(destination);
   const auto link = to ? routes_.next(host_, *to) : std::nullopt;
   if (!link) return std::nullopt;
-  return node::NextHop{routes_.number_at(host_, *link), Routes::endpoint(*link, 1 - routes_.side(host_, *link))};
+  return node::NextHop{routes_.number_at(host_, *link),
+                       Routes::endpoint(*link, 1 - routes_.side(host_, *link))};
 }
 
 }  // namespace rtchan::plan

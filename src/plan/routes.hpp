@@ -1,5 +1,6 @@
-// Where traffic goes in a planned network: fewest links, the first of the file where several ways are equally short, unless
-// a [[route]] says otherwise. Addresses are invented: link K joins 10.x.y.1 and 10.x.y.2 with K = 256 x + y.
+// Where traffic goes in a planned network: fewest links, the first of the file where several ways are equally
+// short, unless a [[route]] says otherwise. Addresses are invented: link K joins 10.x.y.1 and 10.x.y.2 with K
+// = 256 x + y.
 #pragma once
 
 #include <map>

@@ -13,7 +13,9 @@ constexpr std::uint32_t ethernet_wire_bytes = 24;  // preamble 8, frame check se
 
 }  // namespace
 
-std::uint32_t ip_udp_bytes(const IpAddress& address) noexcept { return (address.is_v4() ? 20u : 40u) + 8u; }
+std::uint32_t ip_udp_bytes(const IpAddress& address) noexcept {
+  return (address.is_v4() ? 20u : 40u) + 8u;
+}
 
 // A frame of the smallest size, 60 bytes, takes 84 on the wire; larger ones add less.
 Duration blocking_on_wire(std::uint64_t link_layer_bytes, std::uint64_t bits_per_second) noexcept {
@@ -22,7 +24,8 @@ Duration blocking_on_wire(std::uint64_t link_layer_bytes, std::uint64_t bits_per
   return Duration{static_cast<std::int64_t>((bits * 1'000'000'000 + rate - 1) / rate)};
 }
 
-node::LinkSettings link_settings(const LinkSection& section, const AdmissionSection& admission, const LinkFacts& facts) {
+node::LinkSettings link_settings(const LinkSection& section, const AdmissionSection& admission,
+                                 const LinkFacts& facts) {
   const std::uint32_t headers = ip_udp_bytes(facts.address.address);
   const auto overhead = static_cast<std::uint32_t>(wire::fragment_overhead_bytes);
   return {.name = section.name,
@@ -31,7 +34,8 @@ node::LinkSettings link_settings(const LinkSection& section, const AdmissionSect
           .address = facts.address,
           .model = {.bits_per_second = facts.guarded_bits_per_second,
                     .format = {.payload_per_packet_bytes = facts.mtu_bytes - headers - overhead,
-                               .packet_overhead_bytes = overhead + headers + ethernet_header_bytes + ethernet_wire_bytes},
+                               .packet_overhead_bytes =
+                                   overhead + headers + ethernet_header_bytes + ethernet_wire_bytes},
                     .frame_cost = {},
                     .foreign = facts.foreign},
           .limit_ppm = admission.link_limit_ppm,
@@ -48,7 +52,10 @@ node::WorkerSettings worker_settings(const WorkerSection& section, const LimitsS
     costs.core.period = Pacing::Settings{}.period;
     costs.core.quantum = costs.core.period * section.duty_ppm / 1'000'000;
   }
-  return {.clips = limits.clips_per_worker, .packet_buffers = limits.packet_buffers, .costs = costs, .policy = admission.cpu_policy};
+  return {.clips = limits.clips_per_worker,
+          .packet_buffers = limits.packet_buffers,
+          .costs = costs,
+          .policy = admission.cpu_policy};
 }
 
 node::NodeLimits node_limits(const LimitsSection& limits) {

@@ -1,17 +1,17 @@
-// `rtc plan` says beforehand what real daemons say: the same channels are asked for, one after the other, of a plan and of
-// rtcd on each host of a line, until one is refused. The same number is admitted, with the same local delays and buffers, and the refusal
-// is the same to the nanosecond.
+// `rtc plan` says beforehand what real daemons say: the same channels are asked for, one after the other, of
+// a plan and of rtcd on each host of a line, until one is refused. The same number is admitted, with the same
+// local delays and buffers, and the refusal is the same to the nanosecond.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <rtchan/channel.hpp>
 
 #include "lab/daemon.hpp"
 #include "lab/topology.hpp"
 #include "plan/outcome.hpp"
-#include <rtchan/channel.hpp>
 
 namespace rtchan::system_test {
 namespace {
@@ -24,10 +24,10 @@ constexpr int many = 400;  // more than any of these series gets
 
 struct Series {
   const char* name;
-  std::vector<Qos> kinds;          // in turn
-  const char* tables = "";         // of both hosts
+  std::vector<Qos> kinds;   // in turn
+  const char* tables = "";  // of both hosts
   const char* scheduling = "other";
-  std::size_t hosts = 2;           // in a line
+  std::size_t hosts = 2;  // in a line
 };
 
 Qos qos(double rate, std::uint32_t bytes, Duration delay, std::uint32_t burst = 1) {
@@ -43,7 +43,9 @@ struct Answer {
   friend bool operator==(const Answer&, const Answer&) = default;
 };
 
-std::string host_name(std::size_t which) { return fmt::format("h{}", which); }
+std::string host_name(std::size_t which) {
+  return fmt::format("h{}", which);
+}
 
 // Addresses become names; a link is called differently at its two ends in reality, and not in a plan.
 void fill(Answer& answer, const Error& error, const std::string& host) {
@@ -80,7 +82,8 @@ class AgainstDaemons : public ::testing::TestWithParam<Series> {
   // By the real daemons, through the library that applications use.
   Answer reality() {
     Session sender = session(0), receiver = session(daemons_.size() - 1);
-    const std::string destination = lab_->host(daemons_.size() - 1).interfaces.at(0).address + ":" + std::to_string(port);
+    const std::string destination =
+        lab_->host(daemons_.size() - 1).interfaces.at(0).address + ":" + std::to_string(port);
     auto listener = receiver.listen(port);
     EXPECT_TRUE(listener) << listener.error().text;
     std::vector<Channel> held, accepted;
@@ -104,10 +107,12 @@ class AgainstDaemons : public ::testing::TestWithParam<Series> {
     }
     answer.admitted.resize(held.size());
     for (const auto& [path, entry] : ends.front()) {
-      const auto number = static_cast<std::size_t>(std::ranges::find(held, entry["channel"].get<std::uint32_t>(), &Channel::id) - held.begin());
+      const auto number = static_cast<std::size_t>(
+          std::ranges::find(held, entry["channel"].get<std::uint32_t>(), &Channel::id) - held.begin());
       for (const auto& end : ends) {
         const json& here = end.at(path);
-        for (const char* key : {"cpu_bound_ns", "link_bound_ns", "memory_bytes"}) answer.admitted.at(number).push_back(here[key]);
+        for (const char* key : {"cpu_bound_ns", "link_bound_ns", "memory_bytes"})
+          answer.admitted.at(number).push_back(here[key]);
       }
     }
     return answer;
@@ -137,27 +142,36 @@ class AgainstDaemons : public ::testing::TestWithParam<Series> {
 
   Answer on_paper() {
     const Series& series = GetParam();
-    const std::string worker = fmt::format("[[host.worker]]\nscheduling = \"{}\"\n", real_time() ? "fifo" : "other");
+    const std::string worker =
+        fmt::format("[[host.worker]]\nscheduling = \"{}\"\n", real_time() ? "fifo" : "other");
     std::string text = series.tables;
-    for (std::size_t host = 0; host < series.hosts; ++host) text += fmt::format("\n[[host]]\nname = \"{}\"\n{}", host_name(host), worker);
+    for (std::size_t host = 0; host < series.hosts; ++host)
+      text += fmt::format("\n[[host]]\nname = \"{}\"\n{}", host_name(host), worker);
     for (std::size_t host = 1; host < series.hosts; ++host) {
-      text += fmt::format("[[link]]\nname = \"net{}\"\nbetween = [\"{}\", \"{}\"]\nrate = \"97Mbit\"\n", host, host_name(host - 1), host_name(host));
+      text += fmt::format("[[link]]\nname = \"net{}\"\nbetween = [\"{}\", \"{}\"]\nrate = \"97Mbit\"\n", host,
+                          host_name(host - 1), host_name(host));
     }
     for (int i = 0; i < many; ++i) {
       const Qos& kind = series.kinds[static_cast<std::size_t>(i) % series.kinds.size()];
-      text += fmt::format("[[channel]]\nfrom = \"h0\"\nto = \"{}\"\nrate = \"{}/s\"\nsize = \"{}B\"\nburst = {}\ndelay = \"{}ns\"\n",
-                          host_name(series.hosts - 1), kind.max_rate, kind.max_message_bytes, kind.max_burst, kind.max_delay.count());
+      text += fmt::format(
+          "[[channel]]\nfrom = \"h0\"\nto = \"{}\"\nrate = \"{}/s\"\nsize = \"{}B\"\nburst = {}\ndelay = "
+          "\"{}ns\"\n",
+          host_name(series.hosts - 1), kind.max_rate, kind.max_message_bytes, kind.max_burst,
+          kind.max_delay.count());
     }
     auto network = plan::parse_network(text, "plan.toml");
     EXPECT_TRUE(network) << network.error().front();
     Answer answer;
     const plan::Outcome whole = plan::evaluate(*network);
     if (!whole.first_refused) return answer;
-    // Later channels may be smaller and fit; reality stops at the first refusal, and so do the delays compared.
+    // Later channels may be smaller and fit; reality stops at the first refusal, and so do the delays
+    // compared.
     for (std::size_t i = 0; i < *whole.first_refused; ++i) {
       auto& admitted = answer.admitted.emplace_back();
       for (const plan::Passage& p : whole.verdicts[i].way) {
-        for (const std::int64_t value : {p.cpu_delay.count(), p.link_delay.count(), static_cast<std::int64_t>(p.memory_bytes)}) admitted.push_back(value);
+        for (const std::int64_t value :
+             {p.cpu_delay.count(), p.link_delay.count(), static_cast<std::int64_t>(p.memory_bytes)})
+          admitted.push_back(value);
       }
     }
     const Error& error = *whole.verdicts[*whole.first_refused].refused;
@@ -190,8 +204,10 @@ INSTANTIATE_TEST_SUITE_P(
                       Series{"Tight", {qos(100, 1'000, 5ms)}},
                       Series{"Mixed", {qos(500, 1'000, 20ms), qos(25, 60'000, 150ms, 3), qos(10, 100, 12ms)}},
                       Series{"RealTimeClass", {qos(1'000, 1'400, 40ms)}, "", "auto"},
-                      Series{"OtherPoliciesAndCosts", {qos(200, 3'000, 50ms)},
-                             "[costs]\nsend_fixed = \"9us\"\nreceive_per_kilobyte = \"4us\"\n[admission]\ncpu_policy = \"d_order\"\nlink_limit = \"60%\"\n"},
+                      Series{"OtherPoliciesAndCosts",
+                             {qos(200, 3'000, 50ms)},
+                             "[costs]\nsend_fixed = \"9us\"\nreceive_per_kilobyte = "
+                             "\"4us\"\n[admission]\ncpu_policy = \"d_order\"\nlink_limit = \"60%\"\n"},
                       Series{"Memory", {qos(4, 100'000, 300ms)}, "[limits]\nmemory = \"2MiB\"\n"}),
     [](const auto& parameter) { return std::string{parameter.param.name}; });
 

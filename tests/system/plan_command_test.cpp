@@ -1,4 +1,5 @@
-// `rtc plan` as a script meets it: exit status, what is on stdout and what on stderr. Needs no daemon and no network.
+// `rtc plan` as a script meets it: exit status, what is on stdout and what on stderr. Needs no daemon and no
+// network.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -33,17 +34,21 @@ class PlanCommand : public ::testing::Test {
   }
   // stdout alone, or with stderr.
   std::pair<int, std::string> rtc_plan(const std::string& arguments, bool with_errors = false) const {
-    const std::string line = lab::program("rtc") + " plan " + arguments + (with_errors ? " 2>&1" : " 2>/dev/null");
+    const std::string line =
+        lab::program("rtc") + " plan " + arguments + (with_errors ? " 2>&1" : " 2>/dev/null");
     std::FILE* pipe = popen(line.c_str(), "r");
     std::string text;
     std::array<char, 4096> piece{};
-    while (const std::size_t n = std::fread(piece.data(), 1, piece.size(), pipe)) text.append(piece.data(), n);
+    while (const std::size_t n = std::fread(piece.data(), 1, piece.size(), pipe))
+      text.append(piece.data(), n);
     const int status = pclose(pipe);
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text};
   }
   static std::string two_hosts(int count) {
-    return "[[host]]\nname = \"a\"\n[[host]]\nname = \"b\"\n[[link]]\nbetween = [\"a\", \"b\"]\nrate = \"97Mbit\"\n"
-           "[[channel]]\nfrom = \"a\"\nto = \"b\"\nrate = \"100/s\"\nsize = \"10KB\"\ndelay = \"50ms\"\ncount = " +
+    return "[[host]]\nname = \"a\"\n[[host]]\nname = \"b\"\n[[link]]\nbetween = [\"a\", \"b\"]\nrate = "
+           "\"97Mbit\"\n"
+           "[[channel]]\nfrom = \"a\"\nto = \"b\"\nrate = \"100/s\"\nsize = \"10KB\"\ndelay = "
+           "\"50ms\"\ncount = " +
            std::to_string(count) + "\n";
   }
   std::filesystem::path directory_;
@@ -76,11 +81,13 @@ TEST_F(PlanCommand, JsonIsOneObjectEvenOfABadFile) {
   EXPECT_EQ(nlohmann::json::parse(good.second)["admitted"], 3);
   const auto bad = rtc_plan(write("bad.toml", "x = 1\n") + " --json");
   EXPECT_EQ(bad.first, 2);
-  EXPECT_THAT(nlohmann::json::parse(bad.second)["error"]["text"].get<std::string>(), HasSubstr("no such key"));
+  EXPECT_THAT(nlohmann::json::parse(bad.second)["error"]["text"].get<std::string>(),
+              HasSubstr("no such key"));
 }
 
 TEST_F(PlanCommand, PicturesAreWritten) {
-  const std::string file = write("few.toml", two_hosts(2)), svg = directory_ / "p.svg", png = directory_ / "p.png";
+  const std::string file = write("few.toml", two_hosts(2)), svg = directory_ / "p.svg",
+                    png = directory_ / "p.png";
   EXPECT_EQ(rtc_plan(file + " --picture " + svg).first, 0);
   EXPECT_GT(std::filesystem::file_size(svg), 1'000u);
   const auto [status, text] = rtc_plan(file + " --picture " + png, true);

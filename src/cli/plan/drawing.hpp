@@ -1,4 +1,5 @@
-// A picture as a list of shapes, written as SVG, or as a script for gnuplot that makes a PNG of it. Pixels; y grows downward.
+// A picture as a list of shapes, written as SVG, or as a script for gnuplot that makes a PNG of it. Pixels; y
+// grows downward.
 #pragma once
 
 #include <string>
@@ -20,11 +21,11 @@ enum class Align : std::uint8_t { left, centre, right };
 
 struct Shape {
   std::vector<Point> corners;
-  std::string fill;                // "#rrggbb"
-  std::string outline;             // empty: none
+  std::string fill;     // "#rrggbb"
+  std::string outline;  // empty: none
 };
 struct Words {
-  Point at;                        // its middle line
+  Point at;  // its middle line
   std::string text;
   double size = 13;
   std::string colour = "#1f2933";
@@ -47,7 +48,7 @@ class Drawing {
 
  private:
   double width_, height_;
-  std::vector<Shape> shapes_;      // in order, the last in front
+  std::vector<Shape> shapes_;  // in order, the last in front
   std::vector<Words> words_;
 };
 

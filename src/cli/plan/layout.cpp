@@ -14,7 +14,7 @@ namespace {
 using Links = std::vector<std::pair<std::size_t, std::size_t>>;
 using Distances = std::vector<std::vector<double>>;
 
-constexpr std::size_t few_hosts = 80;   // up to here several beginnings are tried
+constexpr std::size_t few_hosts = 80;  // up to here several beginnings are tried
 constexpr int beginnings = 24;
 constexpr int most_rounds = 300;
 
@@ -58,7 +58,8 @@ std::vector<Point> scattered(std::size_t hosts, std::uint64_t seed) {
     return static_cast<double>(x >> 11) / 9007199254740992.0;
   };
   for (std::size_t i = 0; i < hosts; ++i) {
-    const double angle = 2 * std::numbers::pi * (seed == 0 ? static_cast<double>(i) / static_cast<double>(hosts) : next());
+    const double angle =
+        2 * std::numbers::pi * (seed == 0 ? static_cast<double>(i) / static_cast<double>(hosts) : next());
     const double far = radius * (seed == 0 ? 1 : 0.3 + next());
     at[i] = {far * std::cos(angle), far * std::sin(angle)};
   }
@@ -98,7 +99,9 @@ double relax(std::vector<Point>& at, const Distances& d) {
   return stress;
 }
 
-double side_of(Point a, Point b, Point p) { return (b.x - a.x) * (p.y - a.y) - (b.y - a.y) * (p.x - a.x); }
+double side_of(Point a, Point b, Point p) {
+  return (b.x - a.x) * (p.y - a.y) - (b.y - a.y) * (p.x - a.x);
+}
 
 double from_segment(Point a, Point b, Point p) {
   const double dx = b.x - a.x, dy = b.y - a.y, length = std::max(dx * dx + dy * dy, 1e-12);
@@ -149,6 +152,38 @@ void turn_level(std::vector<Point>& at) {
   }
 }
 
+// A host with many others that lead nowhere else: these fan out evenly, away from the rest of the network.
+void fan_out(std::vector<Point>& at, const Links& links) {
+  constexpr std::size_t many = 4;
+  std::vector<std::vector<std::size_t>> beside(at.size());
+  for (const auto& [a, b] : links) {
+    beside[a].push_back(b);
+    beside[b].push_back(a);
+  }
+  for (std::size_t hub = 0; hub < at.size(); ++hub) {
+    std::vector<std::size_t> leaves;
+    Point rest;
+    for (const std::size_t other : beside[hub]) {
+      if (beside[other].size() == 1) {
+        leaves.push_back(other);
+      } else {
+        rest = {rest.x + at[other].x - at[hub].x, rest.y + at[other].y - at[hub].y};
+      }
+    }
+    if (leaves.size() < many) continue;
+    const bool alone = leaves.size() == beside[hub].size();
+    const double turns = static_cast<double>(leaves.size());
+    const double sector =
+        alone ? 2 * std::numbers::pi * (turns - 1) / turns : std::min(0.72 * std::numbers::pi, turns * 0.5);
+    const double outward = alone ? 0 : std::atan2(-rest.y, -rest.x);
+    const double far = std::max(0.9, turns * 0.3 / std::max(sector, 1.0));
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      const double angle = outward + sector * (static_cast<double>(i) / (turns - 1) - 0.5);
+      at[leaves[i]] = {at[hub].x + far * std::cos(angle), at[hub].y + far * std::sin(angle)};
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<Point> lay_out(std::size_t hosts, const Links& links) {
@@ -159,13 +194,15 @@ std::vector<Point> lay_out(std::size_t hosts, const Links& links) {
   for (int seed = 0; seed < tries; ++seed) {
     std::vector<Point> at = scattered(hosts, static_cast<std::uint64_t>(seed));
     const double stress = relax(at, d);
-    const double cost = (hosts <= few_hosts ? clutter(at, links) : 0) + stress / static_cast<double>(std::max<std::size_t>(hosts, 1));
+    const double cost = (hosts <= few_hosts ? clutter(at, links) : 0) +
+                        stress / static_cast<double>(std::max<std::size_t>(hosts, 1));
     if (cost < least - 1e-6) {
       least = cost;
       best = std::move(at);
     }
   }
   turn_level(best);
+  fan_out(best, links);
   Point least_corner{std::numeric_limits<double>::max(), std::numeric_limits<double>::max()};
   for (const Point& p : best) least_corner = {std::min(least_corner.x, p.x), std::min(least_corner.y, p.y)};
   for (Point& p : best) p = {p.x - least_corner.x, p.y - least_corner.y};

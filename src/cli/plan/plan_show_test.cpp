@@ -36,7 +36,8 @@ TEST(PlanShown, JsonHasEveryChannelAndItsStagesAddUp) {
   const plan::Outcome outcome = plan::evaluate(network);
   const ordered_json value = ordered_json::parse(plan_json(network, outcome).dump());
   ASSERT_EQ(value["channels"].size(), outcome.verdicts.size());
-  EXPECT_EQ(value["admitted"].get<std::size_t>() + value["refused"].get<std::size_t>(), outcome.verdicts.size());
+  EXPECT_EQ(value["admitted"].get<std::size_t>() + value["refused"].get<std::size_t>(),
+            outcome.verdicts.size());
   std::size_t admitted = 0;
   for (const auto& channel : value["channels"]) {
     ASSERT_EQ(channel["admitted"].get<bool>(), !channel.contains("refused"));
@@ -52,7 +53,8 @@ TEST(PlanShown, JsonHasEveryChannelAndItsStagesAddUp) {
     EXPECT_EQ(channel["stages"].size(), 2 * channel["way"].size() - 1);
     std::int64_t sum = channel["propagation_ns"];
     for (const auto& stage : channel["stages"]) {
-      EXPECT_EQ(stage["minimum_ns"].get<std::int64_t>() + stage["share_ns"].get<std::int64_t>(), stage["delay_ns"].get<std::int64_t>());
+      EXPECT_EQ(stage["minimum_ns"].get<std::int64_t>() + stage["share_ns"].get<std::int64_t>(),
+                stage["delay_ns"].get<std::int64_t>());
       EXPECT_EQ(stage.contains("link"), stage["stage"] == "link");
       sum += stage["delay_ns"].get<std::int64_t>();
     }
@@ -82,7 +84,9 @@ TEST(PlanShown, TextNamesEveryHostLinkAndChannel) {
 
 // The boxes of all words in an SVG.
 std::vector<std::pair<std::string, Box>> words_in(const std::string& svg) {
-  static const std::regex text{"<text x=\"([-0-9.]+)\" y=\"([-0-9.]+)\" font-size=\"([0-9.]+)\"[^>]*text-anchor=\"([a-z]+)\"[^>]*>([^<]*)</text>"};
+  static const std::regex text{
+      "<text x=\"([-0-9.]+)\" y=\"([-0-9.]+)\" "
+      "font-size=\"([0-9.]+)\"[^>]*text-anchor=\"([a-z]+)\"[^>]*>([^<]*)</text>"};
   std::vector<std::pair<std::string, Box>> all;
   for (std::sregex_iterator it{svg.begin(), svg.end(), text}, end; it != end; ++it) {
     const double x = std::stod((*it)[1]), y = std::stod((*it)[2]), size = std::stod((*it)[3]);
@@ -103,8 +107,11 @@ TEST(PlanPicture, NoWordsCoverOthersAndAllAreInside) {
   EXPECT_GT(words.size(), 6 * 2 + 5 * 3u);
   for (std::size_t i = 0; i < words.size(); ++i) {
     const Box& b = words[i].second;
-    EXPECT_TRUE(b.left >= 0 && b.top >= 0 && b.left + b.width <= paper.width && b.top + b.height <= paper.height) << words[i].first;
-    for (std::size_t j = 0; j < i; ++j) EXPECT_FALSE(b.overlaps(words[j].second)) << words[i].first << " and " << words[j].first;
+    EXPECT_TRUE(b.left >= 0 && b.top >= 0 && b.left + b.width <= paper.width &&
+                b.top + b.height <= paper.height)
+        << words[i].first;
+    for (std::size_t j = 0; j < i; ++j)
+      EXPECT_FALSE(b.overlaps(words[j].second)) << words[i].first << " and " << words[j].first;
   }
 }
 

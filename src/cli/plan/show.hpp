@@ -2,15 +2,14 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
-
 #include <string>
 
 #include "plan/outcome.hpp"
 
 namespace rtchan::cli {
 
-// Tables: channels, where their time goes (`stages`), links, processors, and what the first refused one would need. Ends
-// with a newline.
+// Tables: channels, where their time goes (`stages`), links, processors, and what the first refused one would
+// need. Ends with a newline.
 [[nodiscard]] std::string plan_text(const plan::Network& network, const plan::Outcome& outcome, bool stages);
 
 // Everything: one entry for each channel, each stage with minimum and share. docs/guide/plan.md describes it.

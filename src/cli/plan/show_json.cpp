@@ -16,14 +16,19 @@ using plan::Verdict;
 
 json contract(const Qos& qos) {
   const bool guaranteed = qos.service == ServiceClass::guaranteed;
-  json value{{"service", guaranteed ? "guaranteed" : "best_effort"}, {"rate", qos.max_rate}, {"burst", qos.max_burst},
+  json value{{"service", guaranteed ? "guaranteed" : "best_effort"},
+             {"rate", qos.max_rate},
+             {"burst", qos.max_burst},
              {"message_bytes", qos.max_message_bytes}};
   if (guaranteed) value["delay_ns"] = qos.max_delay.count();
   return value;
 }
 
 json stage(const std::string& host, const char* kind, Duration minimum, Duration delay) {
-  return {{"host", host}, {"stage", kind}, {"minimum_ns", minimum.count()}, {"share_ns", (delay - minimum).count()},
+  return {{"host", host},
+          {"stage", kind},
+          {"minimum_ns", minimum.count()},
+          {"share_ns", (delay - minimum).count()},
           {"delay_ns", delay.count()}};
 }
 
@@ -53,8 +58,12 @@ json refusal(const Error& error) {
 
 json channel(const Network& network, const Verdict& v) {
   const plan::ChannelGroup& group = network.channels[v.group];
-  json value{{"name", group.name}, {"number", v.number}, {"from", network.hosts[group.from].name},
-             {"to", network.hosts[group.to].name}, {"contract", contract(group.qos)}, {"admitted", v.admitted()}};
+  json value{{"name", group.name},
+             {"number", v.number},
+             {"from", network.hosts[group.from].name},
+             {"to", network.hosts[group.to].name},
+             {"contract", contract(group.qos)},
+             {"admitted", v.admitted()}};
   if (v.refused) {
     value["refused"] = refusal(*v.refused);
     return value;
@@ -62,7 +71,9 @@ json channel(const Network& network, const Verdict& v) {
   json way = json::array(), buffers = json::array();
   for (const Passage& p : v.way) {
     way.push_back(network.hosts[p.host].name);
-    buffers.push_back({{"host", network.hosts[p.host].name}, {"messages", p.messages}, {"memory_bytes", p.memory_bytes},
+    buffers.push_back({{"host", network.hosts[p.host].name},
+                       {"messages", p.messages},
+                       {"memory_bytes", p.memory_bytes},
                        {"packets", p.packet_buffers}});
   }
   value["way"] = way;
@@ -81,16 +92,20 @@ void add_load(json& value, const StageLoad& load) {
   value["promised_ppm"] = load.promised_ppm;
   value["limit_ppm"] = load.limit_ppm;
   value["room_rate"] = load.head_room.largest_rate;
-  value["room_delay_ns"] = load.head_room.smallest_delay ? json(load.head_room.smallest_delay->count()) : json(nullptr);
+  value["room_delay_ns"] =
+      load.head_room.smallest_delay ? json(load.head_room.smallest_delay->count()) : json(nullptr);
 }
 
 json hosts(const Network& network, const Outcome& outcome) {
   json all = json::array();
   for (std::size_t h = 0; h < network.hosts.size(); ++h) {
     const plan::HostLoad& load = outcome.hosts[h];
-    all.push_back({{"name", network.hosts[h].name}, {"message_buffers_bytes", load.memory_bytes},
-                   {"message_buffers_limit_bytes", load.memory_limit_bytes}, {"packet_buffers", load.packet_buffers},
-                   {"packet_buffers_limit", load.packet_buffers_limit}, {"workers", json::array()}});
+    all.push_back({{"name", network.hosts[h].name},
+                   {"message_buffers_bytes", load.memory_bytes},
+                   {"message_buffers_limit_bytes", load.memory_limit_bytes},
+                   {"packet_buffers", load.packet_buffers},
+                   {"packet_buffers_limit", load.packet_buffers_limit},
+                   {"workers", json::array()}});
   }
   for (const StageLoad& load : outcome.cpus) {
     json worker = json::object();
@@ -104,8 +119,10 @@ json links(const Network& network, const Outcome& outcome) {
   json all = json::array();
   for (std::size_t i = 0; i < outcome.links.size(); ++i) {
     const plan::Link& link = network.links[*outcome.links[i].link];
-    json value{{"name", link.name}, {"from", network.hosts[link.ends[i % 2].host].name},
-               {"to", network.hosts[link.ends[1 - i % 2].host].name}, {"bits_per_second", outcome.links[i].bits_per_second}};
+    json value{{"name", link.name},
+               {"from", network.hosts[link.ends[i % 2].host].name},
+               {"to", network.hosts[link.ends[1 - i % 2].host].name},
+               {"bits_per_second", outcome.links[i].bits_per_second}};
     add_load(value, outcome.links[i]);
     all.push_back(std::move(value));
   }
@@ -115,11 +132,13 @@ json links(const Network& network, const Outcome& outcome) {
 json first_refused(const Network& network, const Outcome& outcome) {
   if (!outcome.first_refused) return nullptr;
   const Verdict& v = outcome.verdicts[*outcome.first_refused];
-  json value{{"index", *outcome.first_refused}, {"name", network.channels[v.group].name}, {"number", v.number}};
+  json value{
+      {"index", *outcome.first_refused}, {"name", network.channels[v.group].name}, {"number", v.number}};
   const plan::Nearest nearest = outcome.nearest.value_or(plan::Nearest{});
-  value["nearest"] = {{"delay_ns", nearest.delay ? json(nearest.delay->count()) : json(nullptr)},
-                      {"rate", nearest.rate ? json(*nearest.rate) : json(nullptr)},
-                      {"message_bytes", nearest.message_bytes ? json(*nearest.message_bytes) : json(nullptr)}};
+  value["nearest"] = {
+      {"delay_ns", nearest.delay ? json(nearest.delay->count()) : json(nullptr)},
+      {"rate", nearest.rate ? json(*nearest.rate) : json(nullptr)},
+      {"message_bytes", nearest.message_bytes ? json(*nearest.message_bytes) : json(nullptr)}};
   value["stages_at_nearest_delay"] = stages(network, nearest.way_at_delay);
   return value;
 }
@@ -135,8 +154,10 @@ nlohmann::ordered_json plan_json(const Network& network, const Outcome& outcome)
           {"refused", outcome.verdicts.size() - outcome.admitted()},
           {"channels", channels},
           {"first_refused", first_refused(network, outcome)},
-          {"reference", {{"rate", reference.rate}, {"message_bytes", reference.message_bytes},
-                         {"local_delay_ns", reference.local_delay.count()}}},
+          {"reference",
+           {{"rate", reference.rate},
+            {"message_bytes", reference.message_bytes},
+            {"local_delay_ns", reference.local_delay.count()}}},
           {"links", links(network, outcome)},
           {"hosts", hosts(network, outcome)},
           {"remarks", outcome.remarks}};

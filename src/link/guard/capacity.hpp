@@ -6,10 +6,12 @@
 
 namespace rtchan::link {
 
-// htb: the root class runs at this share of the link, so that the queue forms here and not in the NIC or a switch.
+// htb: the root class runs at this share of the link, so that the queue forms here and not in the NIC or a
+// switch.
 inline constexpr std::uint32_t htb_root_percent = 97;
 
-[[nodiscard]] constexpr std::uint64_t htb_root_rate(std::uint64_t bits_per_second, std::uint32_t root_percent) noexcept {
+[[nodiscard]] constexpr std::uint64_t htb_root_rate(std::uint64_t bits_per_second,
+                                                    std::uint32_t root_percent) noexcept {
   return bits_per_second / 100 * root_percent;
 }
 // Others are never starved altogether.
@@ -17,7 +19,8 @@ inline constexpr std::uint32_t htb_root_percent = 97;
   return std::max<std::uint64_t>(root_rate / 100, 8'000);
 }
 // All in bits a second. share: what other programs may send.
-[[nodiscard]] constexpr std::uint64_t left_by_htb(std::uint64_t link, std::uint32_t root_percent = htb_root_percent) noexcept {
+[[nodiscard]] constexpr std::uint64_t left_by_htb(std::uint64_t link,
+                                                  std::uint32_t root_percent = htb_root_percent) noexcept {
   return htb_root_rate(link, root_percent) - htb_other_rate(htb_root_rate(link, root_percent));
 }
 [[nodiscard]] constexpr std::uint64_t left_by_share(std::uint64_t link, std::uint64_t share) noexcept {
