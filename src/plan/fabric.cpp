@@ -61,6 +61,7 @@ void Fabric::boot(HostIndex host) {
                                                {.address = Routes::endpoint(l, side),
                                                 .mtu_bytes = section.mtu_bytes,
                                                 .guarded_bits_per_second = promised_capacity(section),
+                                                .foreign = foreign_blocking(section),
                                                 .worker_link = links_of_worker[section.worker]++}));
   }
   machine.node = std::make_unique<node::Node>(config, machine.router, 1 + host);

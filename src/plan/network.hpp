@@ -37,6 +37,9 @@ struct LinkEnd {
 // What the guard leaves of the rate, bits a second: all that is ever promised.
 [[nodiscard]] std::uint64_t promised_capacity(const rtcd::LinkSection& link);
 
+// Time on the wire of what the guard lets other programs put in front of us.
+[[nodiscard]] Duration foreign_blocking(const rtcd::LinkSection& link);
+
 struct Link {
   std::string name;
   std::array<LinkEnd, 2> ends;

@@ -14,6 +14,7 @@
 #include "link/guard/capacity.hpp"
 #include "plan/network.hpp"
 #include "rtcd/config_sections.hpp"
+#include "rtcd/node_settings.hpp"
 
 namespace rtchan::plan {
 namespace {
@@ -262,6 +263,25 @@ std::uint64_t promised_capacity(const rtcd::LinkSection& link) {
       return link::left_by_htb(link.bits_per_second);
   }
   return 0;
+}
+
+Duration foreign_blocking(const rtcd::LinkSection& link) {
+  constexpr std::uint32_t ethernet_header_bytes = 14;
+  const std::uint32_t frame = link.mtu_bytes + ethernet_header_bytes;
+  std::uint64_t bytes = 0;
+  switch (link.guard) {
+    case rtcd::Guard::none:
+      break;
+    case rtcd::Guard::share:
+      bytes = frame;
+      break;
+    case rtcd::Guard::htb: {
+      const std::uint64_t root = link::htb_root_rate(link.bits_per_second, link::htb_root_percent);
+      bytes = link::before_us_with_htb(link::htb_piece_bytes(root, frame), frame);
+      break;
+    }
+  }
+  return rtcd::blocking_on_wire(bytes, promised_capacity(link));
 }
 
 std::expected<Network, FileErrors> parse_network(std::string_view text, std::string_view file) {

@@ -27,6 +27,7 @@ struct Series {
   std::vector<Qos> kinds;   // in turn
   const char* tables = "";  // of both hosts
   const char* scheduling = "other";
+  const char* guard = "share";
   std::size_t hosts = 2;  // in a line
 };
 
@@ -66,6 +67,7 @@ class AgainstDaemons : public ::testing::TestWithParam<Series> {
     lab::DaemonOptions options;
     options.worker_extra = fmt::format("scheduling = \"{}\"", GetParam().scheduling);
     options.extra = GetParam().tables;
+    options.guard = GetParam().guard;
     for (std::size_t host = 0; host < GetParam().hosts; ++host) {
       auto daemon = lab::Daemon::start(*lab_, host, options);
       ASSERT_TRUE(daemon) << daemon.error().text;
@@ -148,8 +150,9 @@ class AgainstDaemons : public ::testing::TestWithParam<Series> {
     for (std::size_t host = 0; host < series.hosts; ++host)
       text += fmt::format("\n[[host]]\nname = \"{}\"\n{}", host_name(host), worker);
     for (std::size_t host = 1; host < series.hosts; ++host) {
-      text += fmt::format("[[link]]\nname = \"net{}\"\nbetween = [\"{}\", \"{}\"]\nrate = \"97Mbit\"\n", host,
-                          host_name(host - 1), host_name(host));
+      text += fmt::format(
+          "[[link]]\nname = \"net{}\"\nbetween = [\"{}\", \"{}\"]\nrate = \"97Mbit\"\nguard = \"{}\"\n", host,
+          host_name(host - 1), host_name(host), series.guard);
     }
     for (int i = 0; i < many; ++i) {
       const Qos& kind = series.kinds[static_cast<std::size_t>(i) % series.kinds.size()];
@@ -208,7 +211,9 @@ INSTANTIATE_TEST_SUITE_P(
                              {qos(200, 3'000, 50ms)},
                              "[costs]\nsend_fixed = \"9us\"\nreceive_per_kilobyte = "
                              "\"4us\"\n[admission]\ncpu_policy = \"d_order\"\nlink_limit = \"60%\"\n"},
-                      Series{"Memory", {qos(4, 100'000, 300ms)}, "[limits]\nmemory = \"2MiB\"\n"}),
+                      Series{"Memory", {qos(4, 100'000, 300ms)}, "[limits]\nmemory = \"2MiB\"\n"},
+                      Series{"NobodyElse", {qos(100, 1'000, 5ms)}, "", "other", "none"},
+                      Series{"OthersBehindUs", {qos(100, 1'000, 6ms)}, "", "other", "htb"}),
     [](const auto& parameter) { return std::string{parameter.param.name}; });
 
 }  // namespace

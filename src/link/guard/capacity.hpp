@@ -27,4 +27,18 @@ inline constexpr std::uint32_t htb_root_percent = 97;
   return link - std::min(link, share);
 }
 
+// htb: the largest piece that others may hand over at once, unless it is configured; `frame_bytes`:
+// link-layer bytes.
+[[nodiscard]] constexpr std::uint32_t htb_piece_bytes(std::uint64_t root_rate,
+                                                      std::uint32_t frame_bytes) noexcept {
+  const auto in_250_us = static_cast<std::uint32_t>(std::min<std::uint64_t>(root_rate / 8 / 4'000, 65'536));
+  return std::max(in_250_us, 2 * frame_bytes);
+}
+// What of others can stand ahead of us: a full token bucket goes out at wire speed, and its last token may
+// start one more piece. Link-layer bytes.
+[[nodiscard]] constexpr std::uint64_t before_us_with_htb(std::uint32_t piece_bytes,
+                                                         std::uint32_t frame_bytes) noexcept {
+  return 2 * std::uint64_t{piece_bytes} + frame_bytes;
+}
+
 }  // namespace rtchan::link

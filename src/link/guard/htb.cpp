@@ -88,9 +88,7 @@ class Htb final : public Guard {
         root_rate_(htb_root_rate(config.bits_per_second, config.root_percent)),
         other_rate_(htb_other_rate(root_rate_)) {
     const std::uint32_t frame = interface.mtu_bytes + ethernet_header_bytes;
-    const auto in_250_us =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(root_rate_ / 8 / 4'000, 65'536));
-    gso_max_ = std::max(config.gso_max_bytes != 0 ? config.gso_max_bytes : in_250_us, 2 * frame);
+    gso_max_ = config.gso_max_bytes != 0 ? std::max(config.gso_max_bytes, 2 * frame) : htb_piece_bytes(root_rate_, frame);
   }
   ~Htb() override { remove(); }
 
@@ -101,8 +99,9 @@ class Htb final : public Guard {
     return cls == TrafficClass::real_time ? real_time_class : 0;
   }
   std::uint64_t guarded_bits_per_second() const override { return root_rate_ - other_rate_; }
-  // A full token bucket goes out at wire speed, and its last token may start one more piece.
-  std::uint64_t foreign_blocking_bytes() const override { return std::uint64_t{burst_bytes()} + gso_max_; }
+  std::uint64_t foreign_blocking_bytes() const override {
+    return before_us_with_htb(gso_max_, interface_.mtu_bytes + ethernet_header_bytes);
+  }
   std::string condition() const override {
     return fmt::format("exact: HTB on {} at {} puts other programs behind us{}", config_.interface,
                        format_bit_rate(root_rate_), gso_bounded_ ? "" : "; their GSO size is not bounded");
