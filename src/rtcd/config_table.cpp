@@ -62,7 +62,7 @@ const std::string* ConfigTable::quoted(std::string_view key, std::string_view ex
     return &keep;
   }
   if (node->value_exact<std::int64_t>() == 0) {
-    keep = "0";
+    keep.assign(1, '0');  // (g++ 12 sees an overlap in = "0")
     return &keep;
   }
   fail(key, fmt::format("must be a quantity with its unit in quotes, such as \"{}\"", example));
