@@ -22,7 +22,7 @@ struct Qos {
   double max_rate = 0;                  // messages per second, 0.001 ... 10,000,000 (best effort: 0 = no limit of its own)
   std::uint32_t max_burst = 1;          // messages, 1 ... 65,536
   std::uint32_t max_message_bytes = 0;  // 1 ... 16,777,216
-  std::chrono::nanoseconds max_delay{}; // 1 us ... 1 h (best effort: ignored)
+  std::chrono::nanoseconds max_delay{}; // 1 us ... 30 s (best effort: ignored)
 
   friend bool operator==(const Qos&, const Qos&) = default;
 };

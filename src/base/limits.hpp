@@ -14,7 +14,8 @@ inline constexpr std::uint32_t burst_messages = 65'536;     // descriptor rings 
 inline constexpr double rate_min = 0.001;                   // one message in 1,000 s: T fits 2^40 ns
 inline constexpr double rate_max = 10'000'000;              // above what one core can hand over
 inline constexpr std::chrono::nanoseconds delay_min = std::chrono::microseconds{1};
-inline constexpr std::chrono::nanoseconds delay_max = std::chrono::hours{1};
+inline constexpr std::chrono::nanoseconds delay_max = std::chrono::seconds{30};   // with horizon_max below what `rem` can say in a data packet (34 s)
+inline constexpr std::chrono::nanoseconds horizon_max = std::chrono::seconds{1};  // a packet leaves at most this early
 
 // --- a session (one application process) ---
 inline constexpr std::uint32_t channels_per_session = 16'384;       // two-level ready bitmap: 4 x 64 x 64
@@ -51,10 +52,11 @@ inline constexpr std::chrono::nanoseconds device_retry = std::chrono::microsecon
 inline constexpr std::chrono::nanoseconds completion_patience = std::chrono::milliseconds{100};  // a driver that forgot a completion must not stop a link
 
 // --- packets ---
-inline constexpr std::uint32_t mtu_bytes_min = 576;     // RFC 791: every host takes it
+inline constexpr std::uint32_t mtu_bytes_min = 1'280;   // as IPv6 (RFC 8200); a signalling packet must fit, so narrower IPv4 links are refused
 inline constexpr std::uint32_t mtu_bytes_max = 9'216;   // jumbo frames
 inline constexpr std::uint32_t fragment_bytes_min = 256;  // fragments of one message are equally long but the last; the smallest MTU carries more
-inline constexpr std::uint32_t signal_bytes = 1'200;    // a signalling message fits one packet on any path we accept (IPv6 minimum MTU 1,280)
+inline constexpr std::uint32_t signal_bytes = 1'200;    // one signalling packet, without UDP and IP headers
+static_assert(signal_bytes + 8 + 40 <= mtu_bytes_min, "a signalling packet fits every link, IPv6 headers included");
 inline constexpr std::uint32_t hops = 16;               // hop limit of a set-up (loops end here)
 
 // --- absences of the host, and clocks that differ ---

@@ -289,7 +289,7 @@ std::optional<std::string> flaw_in(const Qos& q) {
   }
   if (q.service == ServiceClass::best_effort) return std::nullopt;
   return outside(q.max_delay < limits::delay_min || q.max_delay > limits::delay_max,
-                 "max_delay is not within 1 us ... 1 h");
+                 "max_delay is not within 1 us ... 30 s");
 }
 
 std::optional<std::string> flaw_in(std::span<const Extension> extensions) {

@@ -68,7 +68,7 @@ std::expected<std::unique_ptr<UdpDriver>, Error> UdpDriver::open(const UdpConfig
   }
   if (mtu < limits::mtu_bytes_min || mtu > limits::mtu_bytes_max) {
     return std::unexpected(Error{.code = Errc::invalid_argument,
-                                 .text = fmt::format("MTU {} is not within {} to {}", mtu,
+                                 .text = fmt::format("MTU {} is not within {} to {} (signalling packets must fit)", mtu,
                                                      limits::mtu_bytes_min, limits::mtu_bytes_max)});
   }
   std::vector<std::string> shortcomings;

@@ -58,10 +58,13 @@ void read_worker(ConfigTable t, WorkerSection& w, std::int64_t cores) {
 
 void read_capacity(ConfigTable& t, LinkSection& l) {
   t.bit_rate("rate", 64'000, 400'000'000'000, l.bits_per_second);
-  t.number("mtu", limits::mtu_bytes_min, limits::mtu_bytes_max, l.mtu_bytes);
+  if (t.number("mtu", 1, limits::mtu_bytes_max, l.mtu_bytes) && l.mtu_bytes < limits::mtu_bytes_min) {
+    t.fail("mtu", fmt::format("must be at least {}, as for IPv6: signalling packets have up to {} bytes and headers, and "
+                              "are never fragmented", limits::mtu_bytes_min, limits::signal_bytes));
+  }
   read_guard(t, l);
   t.number("worker", 0, limits::workers - 1, l.worker);
-  if (Duration horizon{}; t.duration("horizon", none, 1s, horizon)) l.horizon = horizon;
+  if (Duration horizon{}; t.duration("horizon", none, limits::horizon_max, horizon)) l.horizon = horizon;
   t.duration("propagation", none, 10s, l.propagation);
 }
 

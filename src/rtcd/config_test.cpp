@@ -104,6 +104,9 @@ TEST(Config, RangesAndReferencesAreChecked) {
   EXPECT_THAT(errors_of(std::string{link} + "[[route]]\ndestination = \"10.9.0.0/33\"\nneighbour = \"10.0.0.2\"\nlink = \"x\"\n"),
               ElementsAre("rtcd.toml:6: route[0].destination: the prefix length must be 0 ... 32",
                           "rtcd.toml:8: route[0].link: there is no link \"x\"; there are \"net0\""));
+  EXPECT_THAT(errors_of(std::string{link} + "mtu = 576\n"),
+              ElementsAre("rtcd.toml:5: link[0].mtu: must be at least 1280, as for IPv6: signalling packets have up to 1200 bytes "
+                          "and headers, and are never fragmented"));
   EXPECT_THAT(errors_of(""), ElementsAre("rtcd.toml: link: at least one [[link]] is needed"));
   EXPECT_THAT(errors_of("[[link]]\nname = \"a\"\nrate = \"1Mbit\"\n"),
               ElementsAre("rtcd.toml:1: link[0].address: is missing: give the interface, the address, or both"));

@@ -39,6 +39,10 @@ std::expected<Link, std::string> prepare(const LinkSection& section) {
     return in_words(fmt::format("interface {} has no address", interface->name));
   }
   link.mtu_bytes = section.mtu_bytes != 0 ? section.mtu_bytes : std::min(interface->mtu_bytes, limits::mtu_bytes_max);
+  if (link.mtu_bytes < limits::mtu_bytes_min) {
+    return in_words(fmt::format("the MTU of {} is {}: at least {} is needed (signalling packets are never fragmented)",
+                                interface->name, link.mtu_bytes, limits::mtu_bytes_min));
+  }
   link.header_bytes = ethernet_header_bytes + ip_udp_bytes(link.address.address);
 
   static constexpr link::GuardKind kinds[] = {link::GuardKind::none, link::GuardKind::share, link::GuardKind::htb};

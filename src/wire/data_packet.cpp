@@ -46,6 +46,9 @@ std::uint32_t get32(std::span<const std::byte> packet, std::size_t at) noexcept 
   return static_cast<std::uint32_t>(get16(packet, at)) << 16 | get16(packet, at + 2);
 }
 
+static_assert(limits::delay_max + limits::horizon_max <= std::chrono::nanoseconds{std::int64_t{INT32_MAX} * rem_unit_ns},
+              "the time left of every packet that leaves in time can be said");
+
 // Rounded up, so that the next hop never believes the packet is more urgent than it is.
 std::uint32_t encode_rem(Duration rem) noexcept {
   const std::int64_t ns = rem.count();

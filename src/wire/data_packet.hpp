@@ -62,7 +62,7 @@ struct DataHeader {
   Label label{};
   std::uint32_t packet_number{};  // per channel and hop, for loss accounting
   // Time left until this stage's deadline when the packet left. Travels rounded up to 16 ns and limited to
-  // +-34.36 s (32 bits); negative: it left late.
+  // +-34.36 s (32 bits), more than limits::delay_max + horizon_max; negative: it left late.
   Duration rem{};
   std::uint32_t first_message{};  // number of the first (or only) message, modulo 2^32
   // type == fragment:

@@ -177,6 +177,7 @@ TEST(DataPacket, RemIsRoundedUpAndLimited) {
   EXPECT_EQ(sent(-1ns), 0ns);
   EXPECT_EQ(sent(-16ns), -16ns);
   EXPECT_EQ(sent(-17ns), -16ns);
+  EXPECT_EQ(sent(limits::delay_max + limits::horizon_max), 31s);  // the longest that a contract can lead to
   const Duration most{std::int64_t{INT32_MAX} * 16};
   EXPECT_EQ(sent(1h), most);
   EXPECT_EQ(sent(-1h), Duration{std::int64_t{INT32_MIN} * 16});
