@@ -3,6 +3,7 @@
 #   make demo      two hosts, one bottleneck, three guarantees and a flood: about 20 s, ends with a table and a page
 #   make build     build/bin/rtc, build/bin/rtcd, build/bin/rtc-canary
 #   make check     the fast tests (under 3 minutes)       make test   all of them, with a time budget per stage
+#   make instructions  what an admission decision costs, in instructions, against the stored figures (valgrind)
 #   make asan | tsan | tidy | fuzz | bench | model        make install [PREFIX=/usr/local] [DESTDIR=]
 #
 # JOBS=n sets the parallelism of builds (default: the number of cores).
@@ -14,10 +15,10 @@ PREFIX ?= /usr/local
 PROGRAMS := rtc rtcd rtc-canary
 FUZZ_SECONDS ?= 60
 
-.PHONY: help deps configure build all check test demo bench asan tsan tidy fuzz model install clean
+.PHONY: help deps configure build all check test demo bench instructions asan tsan tidy fuzz model install clean
 
 help:
-	@sed -n '3,8s/^# \{0,1\}//p' Makefile
+	@sed -n '3,9s/^# \{0,1\}//p' Makefile
 
 deps:
 	@scripts/install-deps.sh
@@ -47,6 +48,11 @@ bench:
 	cmake --preset bench
 	cmake --build $(BUILD) -j $(JOBS)
 	@set -e; shopt -s nullglob; for program in $(BUILD)/bench/*_bench $(BUILD)/bin/*_bench; do echo "== $$program"; $$program; done
+
+instructions:
+	cmake --preset bench
+	cmake --build $(BUILD) -j $(JOBS) --target admission_rate
+	bench/instructions.sh $(BUILD)
 
 asan tsan:
 	cmake --preset $@

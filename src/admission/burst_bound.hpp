@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <type_traits>
 
 #include "base/time.hpp"
@@ -24,6 +25,12 @@ class BurstBound {
  public:
   static constexpr std::size_t steps_max = 32;
 
+  struct Step {
+    Duration above{};  // applies to x > above (step 0: to every x)
+    Duration bound{};
+    friend bool operator==(const Step&, const Step&) = default;
+  };
+
   // The most cautious bound, 0: one packet at a time.
   constexpr BurstBound() noexcept : count_(1) {}
   // The same bound whatever the deadline; for a link without guaranteed channels.
@@ -32,6 +39,10 @@ class BurstBound {
     b.steps_[0].bound = bound;
     return b;
   }
+
+  // A table from bounds that fall while `above` rises; `most` applies before the first. Neighbouring steps become one,
+  // at the lower bound, until they fit.
+  [[nodiscard]] static BurstBound of_falls(Duration most, std::span<const Step> falls);
 
   // Largest safe outstanding wire time for a packet due `x` from now (x <= 0: it is late already). Falls as x
   // grows. At most 6 comparisons.
@@ -50,11 +61,6 @@ class BurstBound {
     return steps_[low].bound;
   }
 
-  struct Step {
-    Duration above{};  // applies to x > above (step 0: to every x)
-    Duration bound{};
-    friend bool operator==(const Step&, const Step&) = default;
-  };
   [[nodiscard]] constexpr std::uint32_t size() const noexcept { return count_; }
   [[nodiscard]] constexpr const Step& step(std::uint32_t i) const noexcept { return steps_[i]; }
   // For the table's maker: bounds must fall while `above` rises. False: the table is full.

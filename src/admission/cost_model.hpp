@@ -41,6 +41,9 @@ struct CostModel {
   // Best-effort input: a polling server of N packets per T_in.
   std::uint32_t best_effort_packets = 48;
   Duration best_effort_period{5'000'000};
+  // ... served by this deadline: never shorter than the time in which the packets of all channels, arriving at once, can
+  // be taken in, since those come first.
+  Duration best_effort_delay{1'000'000'000};
 
   // Supply of a worker's core, softirq for arriving packets included (as loss).
   Supply core{D{1}, D{1}, D{100'000}, 100'000};

@@ -54,8 +54,7 @@ void EdfPolicy::commit(EntryId id, Duration delay) {
   assert(place.used);
   const Task task = index_.task(place.in_index);
   if (delay <= task.delay) return;
-  index_.erase(place.in_index);
-  place.in_index = index_.insert(with_delay(task, std::min(delay, duration_limit)));
+  index_.raise_delay(place.in_index, std::min(delay, duration_limit));
 }
 
 void EdfPolicy::release(EntryId id) {

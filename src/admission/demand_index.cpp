@@ -1,75 +1,33 @@
 #include "admission/demand_index.hpp"
 
 #include <algorithm>
-#include <bit>
+#include <cstdlib>
 
 #include "admission/sweep.hpp"
 
 namespace rtchan::admission {
 namespace {
 
-constexpr std::int64_t no_deadline = INT64_MAX / 2;  // `least` of a bucket without deadlines
-
-// Counts the events offset, offset + period, ... that lie before a rising instant.
-struct Counter {
-  std::int64_t next, period, count = 0;
-  Counter(std::int64_t offset, std::int64_t every, std::int64_t before) : next(offset), period(every) {
-    advance(before);
-  }
-  void advance(std::int64_t before) {
-    if (next >= before) return;
-    const std::int64_t jobs = (before - 1 - next) / period + 1;
-    count += jobs;
-    next += jobs * period;  // <= before + period: far from overflow
-  }
-};
-
-// count <= (t + J)/T + 1 and work <= T (a set is never loaded beyond 1): far from overflow.
-std::int64_t product(std::int64_t count, std::int64_t work) {
-  return count * work;
-}
+constexpr std::uint32_t buckets = TimeGrid::buckets;
+constexpr std::int64_t no_deadline = DemandSums::no_deadline;
 
 }  // namespace
 
 DemandIndex::DemandIndex(const StageSettings& settings, unsigned finest_bits)
-    : settings_(settings),
-      finest_bits_(finest_bits),
-      supply_(buckets + 1),
-      demand_(buckets + 1, 0),
-      gathered_(buckets, 0),
-      blocker_(buckets + 1, 0),
-      chunk_(buckets + 1, 0),
-      chunk_count_(buckets + 1, 0),
-      least_(buckets, no_deadline),
-      known_at_(buckets, known_max) {
-  edge_.reserve(buckets + 1);
-  for (std::uint32_t k = 0; k <= buckets; ++k) edge_.push_back(edge(k));
-  for (std::uint32_t k = 0; k <= buckets; ++k)
-    supply_[k] = settings_.supply.available(Duration{edge_[k]}).count();
+    : settings_(settings), grid_(finest_bits), sums_(settings, grid_), store_(grid_) {}
+
+// --- the set ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+Flow deadlines_of(const Task& t, std::uint32_t owner) {
+  return {t.delay.count(), t.period.count(), t.service.count(), owner, true};
+}
+Flow input_of(const Task& t, std::uint32_t owner) {
+  return {-t.input_jitter.count(), t.period.count(), t.input_service.count(), owner, false};
 }
 
-std::int64_t DemandIndex::edge(std::uint32_t k) const noexcept {
-  if (k < 256) return std::int64_t{k} << finest_bits_;
-  const unsigned shift = (k - 256) / 128 + 1;
-  return (std::int64_t{(k - 256) % 128 + 128} << shift) << finest_bits_;
-}
-
-std::uint32_t DemandIndex::bucket_of(std::int64_t t) const noexcept {
-  if (t < 0) return 0;
-  const auto v = static_cast<std::uint64_t>(t) >> finest_bits_;
-  if (v < 256) return static_cast<std::uint32_t>(v);
-  const auto shift = static_cast<unsigned>(std::bit_width(v)) - sub_bits;
-  if (shift > octaves) return buckets;
-  return 256 + (shift - 1) * 128 + static_cast<std::uint32_t>(v >> shift) - 128;
-}
-
-std::uint32_t DemandIndex::class_of(std::int64_t offset) const noexcept {
-  const std::uint32_t k = bucket_of(offset);
-  return k < 256 ? 0 : (k - 256) / 128 + 1;  // `buckets` falls into the last
-}
-
-// --- the set
-// ------------------------------------------------------------------------------------------------
+}  // namespace
 
 EntryId DemandIndex::insert(const Task& task) {
   if (free_.empty()) {
@@ -78,29 +36,59 @@ EntryId DemandIndex::insert(const Task& task) {
   }
   const std::uint32_t slot = free_.back();
   free_.pop_back();
-  entries_[slot].task = task;
-  entries_[slot].used = true;
+  entries_[slot] = {task, true};
   ++size_;
   totals_.add(task);
-  const std::int64_t period = task.period.count();
-  add_flow({task.delay.count(), period, task.service.count(), slot, true});
-  if (task.input_service.count() > 0)
-    add_flow({-task.input_jitter.count(), period, task.input_service.count(), slot, false});
-  raise_blocker(bucket_of(task.delay.count()), task.chunk.count());
+  for (const Flow& flow : {deadlines_of(task, slot), input_of(task, slot)}) {
+    if (flow.work == 0) continue;
+    sums_.add(flow);
+    store_.add(flow);
+  }
+  const std::uint32_t bucket = grid_.bucket_of(task.delay.count());
+  sums_.raise_blocker(bucket, task.chunk.count());
+  sums_.refresh_blockers(bucket);
   return EntryId{slot};
 }
 
 void DemandIndex::erase(EntryId id) {
   const Task task = entries_[id.value].task;
-  const std::int64_t period = task.period.count();
-  remove_flow({task.delay.count(), period, task.service.count(), id.value, true});
-  if (task.input_service.count() > 0)
-    remove_flow({-task.input_jitter.count(), period, task.input_service.count(), id.value, false});
+  for (const Flow& flow : {deadlines_of(task, id.value), input_of(task, id.value)}) {
+    if (flow.work == 0) continue;
+    sums_.remove(flow);
+    store_.remove(flow);
+  }
   entries_[id.value].used = false;
   free_.push_back(id.value);
   --size_;
   totals_.remove(task);
-  lower_blocker(bucket_of(task.delay.count()), task.chunk.count());
+  drop_blocker(task);
+}
+
+// Its input stays where it is.
+void DemandIndex::raise_delay(EntryId id, Duration delay) {
+  Task& task = entries_[id.value].task;
+  const Task before = task;
+  sums_.remove(deadlines_of(before, id.value));
+  store_.remove(deadlines_of(before, id.value));
+  totals_.remove(before);
+  task.delay = delay;
+  totals_.add(task);
+  sums_.add(deadlines_of(task, id.value));
+  store_.add(deadlines_of(task, id.value));
+  const std::uint32_t bucket = grid_.bucket_of(delay.count());
+  sums_.raise_blocker(bucket, task.chunk.count());
+  sums_.refresh_blockers(bucket);
+  drop_blocker(before);
+}
+
+// The task's flow of deadlines is not (or no longer) where it was.
+void DemandIndex::drop_blocker(const Task& task) {
+  const std::uint32_t bucket = grid_.bucket_of(task.delay.count());
+  if (sums_.lower_blocker(bucket, task.chunk.count())) return;
+  store_.each_beginning_in(bucket, [&](std::int64_t, std::uint32_t owner) {
+    sums_.raise_blocker(bucket, entries_[owner].task.chunk.count());
+  });
+  sums_.refresh_blockers(bucket);
 }
 
 std::vector<Task> DemandIndex::tasks() const {
@@ -111,127 +99,49 @@ std::vector<Task> DemandIndex::tasks() const {
   return all;
 }
 
-void DemandIndex::add_flow(const Flow& flow) {
-  FlowClass& c = flows_[class_of(flow.offset)];
-  entries_[flow.owner].place[flow.deadline] = static_cast<std::uint32_t>(c.offset.size());
-  c.offset.push_back(flow.offset);
-  c.period.push_back(flow.period);
-  c.inverse.push_back(flow.period == 1 ? UINT64_MAX
-                                       : static_cast<std::uint64_t>((Wide{1} << 64) / flow.period));
-  c.work.push_back(flow.work);
-  c.owner.push_back(flow.owner * 2 + (flow.deadline ? 1 : 0));
-  account(flow, +1);
-  update_known(flow, +1);
-}
+// --- questions ----------------------------------------------------------------------------------------------------
 
-void DemandIndex::remove_flow(const Flow& flow) {
-  FlowClass& c = flows_[class_of(flow.offset)];
-  const std::uint32_t place = entries_[flow.owner].place[flow.deadline];
-  const auto take_last = [place](auto& column) {
-    column[place] = column.back();
-    column.pop_back();
-  };
-  entries_[c.owner.back() / 2].place[c.owner.back() % 2] = place;
-  take_last(c.offset);
-  take_last(c.period);
-  take_last(c.inverse);
-  take_last(c.work);
-  take_last(c.owner);
-  account(flow, -1);
-  update_known(flow, -1);
-}
-
-// Keeps every bucket's sums true, and its bound on the safe side, when a flow comes (+1) or goes (-1).
-void DemandIndex::account(const Flow& flow, int sign) {
-  const std::uint32_t first = bucket_of(flow.offset);
-  Counter counter(flow.offset, flow.period, edge_[std::min(first, buckets)]);
-  for (std::uint32_t k = first; k < buckets; ++k) {
-    const std::int64_t before = counter.count;
-    counter.advance(edge_[k + 1]);
-    const std::int64_t inside = counter.count - before;
-    const std::int64_t start = supply_[k] - demand_[k];
-    demand_[k] += sign * product(before, flow.work);
-    if (!flow.deadline) gathered_[k] += sign * product(inside, flow.work);
-    if (sign < 0) {  // what was there before the bucket is gone from all of it
-      if (least_[k] != no_deadline) least_[k] += product(before, flow.work);
-      continue;
-    }
-    if (flow.deadline && inside > 0)  // its own deadlines may fall anywhere in the bucket
-      least_[k] = std::min(least_[k], start) - gathered_[k];
-    if (least_[k] != no_deadline) least_[k] -= product(counter.count, flow.work);
-  }
-  demand_[buckets] += sign * product(counter.count, flow.work);
-}
-
-// --- blocking
-// -----------------------------------------------------------------------------------------------
-
-void DemandIndex::raise_blocker(std::uint32_t bucket, std::int64_t chunk) {
-  if (chunk > chunk_[bucket]) {
-    chunk_[bucket] = chunk;
-    chunk_count_[bucket] = 0;
-  }
-  if (chunk == chunk_[bucket]) ++chunk_count_[bucket];
-  refresh_blockers(bucket);
-}
-
-void DemandIndex::lower_blocker(std::uint32_t bucket, std::int64_t chunk) {
-  if (chunk != chunk_[bucket] || --chunk_count_[bucket] > 0) return;
-  chunk_[bucket] = 0;
-  const std::uint32_t group = bucket == buckets ? classes - 1 : class_of(edge_[bucket]);
-  const FlowClass& c = flows_[group];
-  for (std::size_t i = 0; i < c.offset.size(); ++i) {
-    if (c.owner[i] % 2 == 0 || bucket_of(c.offset[i]) != bucket) continue;
-    const std::int64_t other = entries_[c.owner[i] / 2].task.chunk.count();
-    if (other > chunk_[bucket]) {
-      chunk_[bucket] = other;
-      chunk_count_[bucket] = 0;
-    }
-    if (other == chunk_[bucket]) ++chunk_count_[bucket];
-  }
-  refresh_blockers(bucket);
-}
-
-void DemandIndex::refresh_blockers(std::uint32_t from) {
-  for (std::uint32_t k = from + 1; k-- > 0;) {
-    const std::int64_t longest = std::max(chunk_[k], k < buckets ? blocker_[k + 1] : 0);
-    if (blocker_[k] == longest && k < from) return;
-    blocker_[k] = longest;
-  }
-}
-
-std::int64_t DemandIndex::blocked(std::uint32_t k) const noexcept {
-  return blocking(std::max(Duration{blocker_[k]}, settings_.base_blocking), settings_.granularity);
-}
-
-// --- questions
-// ----------------------------------------------------------------------------------------------
-
-// One question on its way through the buckets.
+// One question on its way through the buckets. The candidate was found plausible beside the set, so all work until the
+// grid's end, its own included, stays far below 2^63.
 struct DemandIndex::Question {
   const Candidate& candidate;
-  const std::int64_t own_blocking;
-  Wide delay;
+  const TimeGrid& grid;
+  const std::int64_t service, period, input_service, own_blocking;
   const std::int64_t end;  // nothing can be late from here on (a larger delay would only shorten it)
-  Counter jobs, input;     // the candidate's own deadlines and input before the current bucket's end
+  std::int64_t delay;
+  GridCounter jobs, input;  // the candidate's own deadlines and input
   std::uint64_t steps = 0;
   std::expected<Duration, StageRefusal> refusal = Duration{0};
 
   Question(const Candidate& c, const DemandIndex& index)
       : candidate(c),
+        grid(index.grid_),
+        service(c.service.count()),
+        period(c.period.count()),
+        input_service(c.input_service.count()),
         own_blocking(blocking(c.chunk, index.settings_.granularity)),
-        delay(c.service.count()),
-        end(Horizon(index.totals_, std::max(Duration{index.blocker_[0]}, index.settings_.base_blocking), c,
+        end(Horizon(index.totals_, std::max(Duration{index.sums_.blocker(0)}, index.settings_.base_blocking), c,
                     index.settings_)
-                .end(delay)),
-        jobs(c.service.count(), c.period.count(), 0),
-        input(-c.input_jitter.count(), c.period.count(), 0) {}
+                .end(service)),
+        delay(service),
+        jobs(grid, delay, period, 0),
+        input(grid, -c.input_jitter.count(), period, 0) {}
 
-  // The delay has grown; counts again before `edge`.
-  void set_delay(Wide d, std::int64_t edge) {
+  // Counts from bucket k on with a larger delay.
+  void set_delay(std::int64_t d, std::uint32_t k) {
     if (d == delay) return;
     delay = d;
-    jobs = Counter(narrow(delay), candidate.period.count(), edge);
+    jobs = GridCounter(grid, delay, period, k);
+  }
+  void advance() noexcept {
+    jobs.advance();
+    input.advance();
+  }
+  [[nodiscard]] std::int64_t own_input() const noexcept { return input.until_end() * input_service; }
+  // Moves all but `fitting` jobs past the end of bucket k.
+  void push_past(std::uint32_t k, std::int64_t fitting) {
+    const std::int64_t first = grid.edge(k + 1) - std::min(fitting, jobs.until_end()) * period;
+    set_delay(std::max(delay, first), k);
   }
   bool refuse(Reason reason, std::int64_t when) {
     refusal = std::unexpected(StageRefusal{.reason = reason, .binding_time = Duration{when}});
@@ -239,182 +149,108 @@ struct DemandIndex::Question {
   }
 };
 
-// Lower bound on A(t) - h(t) at the deadlines of bucket k.
-std::int64_t DemandIndex::least(std::uint32_t k) const noexcept {
-  if (least_[k] == no_deadline) return no_deadline;
-  // A feasible set leaves at least b0 at every deadline; all of the bucket's work may come at its start.
-  return std::max(
-      {least_[k], supply_[k] - demand_[k + 1], blocking(settings_.base_blocking, settings_.granularity)});
-}
-
 // What the existing deadlines of bucket k must have left: room for the candidate's longest chunk and, where
 // it brings input that takes from them, for what blocks them already.
 std::int64_t DemandIndex::needed_left(const Question& q, std::uint32_t k) const noexcept {
-  return q.candidate.input_service.count() == 0 ? q.own_blocking : std::max(q.own_blocking, blocked(k));
+  return q.input_service == 0 ? q.own_blocking : std::max(q.own_blocking, sums_.blocked(k));
 }
 
 // Decides the bucket by its bounds alone. False: not decided.
 bool DemandIndex::settle(Question& q, std::uint32_t k) const {
-  const std::int64_t service = q.candidate.service.count();
-  const Wide own_input = Wide{q.input.count} * q.candidate.input_service.count();
-  const std::int64_t at_deadlines = least(k);
-  if (at_deadlines != no_deadline && at_deadlines - own_input < needed_left(q, k)) return false;
-  if (q.jobs.count == 0) return true;
+  const std::int64_t at_deadlines = sums_.least(k);
+  const std::int64_t jobs = q.jobs.until_end();
+  if (at_deadlines == no_deadline && jobs == 0) return true;
+  const std::int64_t input = sums_.input_within(k, q.own_input());
+  if (at_deadlines != no_deadline && at_deadlines - input < needed_left(q, k)) return false;
+  if (jobs == 0) return true;
   // Its own deadlines: as many jobs as it has before the bucket's end must fit at the bucket's lowest point
   // ...
-  const Wide start = Wide{supply_[k]} - demand_[k];
-  const Wide room = std::min<Wide>(start, at_deadlines) - gathered_[k] - own_input - blocked(k);
-  if (Wide{q.jobs.count} * service <= room) return true;
+  const std::int64_t start = sums_.supply(k) - sums_.demand(k);
+  const std::int64_t room = std::min(start, at_deadlines) - input - sums_.blocked(k);
+  if (jobs * q.service <= room) return true;
   // ... or be moved past its end, where no more than `fitting` of them fit.
-  const Wide at_end = Wide{supply_[k + 1]} - demand_[k + 1] - own_input - blocked(k + 1);
-  const Wide fitting = at_end < service ? 0 : at_end / service;
-  if (fitting >= q.jobs.count) return false;
-  q.set_delay(std::max<Wide>(q.delay, edge_[k + 1] - fitting * q.candidate.period.count()), edge_[k + 1]);
-  return q.jobs.count == 0 || Wide{q.jobs.count} * service <= room;
+  const std::int64_t at_end = sums_.supply(k + 1) - sums_.demand(k + 1) - input - sums_.blocked(k + 1);
+  const std::int64_t fitting = at_end < q.service ? 0 : at_end / q.service;
+  if (fitting >= jobs) return false;
+  q.push_past(k, fitting);
+  return q.jobs.until_end() == 0 || q.jobs.until_end() * q.service <= room;
 }
 
 // Decides the bucket on the safe side. False: refused.
 bool DemandIndex::approximate(Question& q, std::uint32_t k) const {
-  const Wide own_input = Wide{q.input.count} * q.candidate.input_service.count();
-  const std::int64_t at_deadlines = least(k);
-  if (at_deadlines != no_deadline && at_deadlines - own_input < needed_left(q, k))
-    return q.refuse(Reason::infeasible, edge_[k]);
-  const Wide room =
-      std::min<Wide>(Wide{supply_[k]} - demand_[k], at_deadlines) - gathered_[k] - own_input - blocked(k);
-  const Wide fitting = room < q.candidate.service.count() ? 0 : room / q.candidate.service.count();
-  q.set_delay(std::max<Wide>(q.delay, edge_[k + 1] - fitting * q.candidate.period.count()), edge_[k + 1]);
+  const std::int64_t input = sums_.input_within(k, q.own_input());
+  const std::int64_t at_deadlines = sums_.least(k);
+  if (at_deadlines != no_deadline && at_deadlines - input < needed_left(q, k))
+    return q.refuse(Reason::infeasible, sums_.edge(k));
+  const std::int64_t room = std::min(sums_.supply(k) - sums_.demand(k), at_deadlines) - input - sums_.blocked(k);
+  q.push_past(k, room < q.service ? 0 : room / q.service);
   return true;
 }
 
-void DemandIndex::enumerate(const FlowClass& flows, std::int64_t from, std::int64_t to) const {
-  for (std::size_t i = 0; i < flows.offset.size(); ++i) {
-    std::int64_t at = flows.offset[i];
-    const std::int64_t period = flows.period[i];
-    if (at < from) {  // the first not before `from`
-      const auto since = static_cast<std::uint64_t>(from - at);
-      __extension__ typedef unsigned __int128 Unsigned;
-      auto rest = since - static_cast<std::uint64_t>(Unsigned{since} * flows.inverse[i] >> 64) *
-                              static_cast<std::uint64_t>(period);
-      if (rest >= static_cast<std::uint64_t>(period)) rest -= static_cast<std::uint64_t>(period);
-      at = rest == 0 ? from : from + (period - static_cast<std::int64_t>(rest));
-    }
-    for (; at < to && events_.size() <= bucket_events_max; at += period)
-      events_.push_back({at, flows.work[i], flows.owner[i] % 2 == 1});
-  }
-}
-
-void DemandIndex::enumerate(std::uint32_t k) const {
-  events_.clear();
-  if (demand_[k] != demand_[k + 1]) {
-    for (std::uint32_t group = 0; group <= class_of(edge_[k]); ++group)
-      enumerate(flows_[group], edge_[k], edge_[k + 1]);
-  }
-}
-
-const std::vector<DemandIndex::Event>& DemandIndex::events_in(std::uint32_t k) const {
-  if (known_at_[k] < known_max) {
-    Known& known = known_[known_at_[k]];
-    known.used = ++clock_;
-    return known.events;
-  }
-  enumerate(k);
-  std::ranges::sort(events_, {}, &Event::at);
-  if (events_.size() > known_events_max) return events_;
-  if (known_.size() < known_max) known_.emplace_back();
-  Known& oldest =
-      known_.back().bucket == buckets ? known_.back() : *std::ranges::min_element(known_, {}, &Known::used);
-  if (oldest.bucket != buckets) known_at_[oldest.bucket] = known_max;
-  oldest.bucket = k;
-  oldest.used = ++clock_;
-  oldest.events.assign(events_.begin(), events_.end());
-  known_at_[k] = static_cast<std::uint16_t>(&oldest - known_.data());
-  return oldest.events;
-}
-
-// A flow has come (+1) or gone (-1): the kept events follow.
-void DemandIndex::update_known(const Flow& flow, int sign) {
-  for (Known& known : known_) {
-    if (known.bucket == buckets || edge_[known.bucket + 1] <= flow.offset) continue;
-    if ((edge_[known.bucket + 1] - edge_[known.bucket]) / flow.period > std::int64_t{known_events_max}) {
-      known_at_[known.bucket] = known_max;
-      known = Known{};
-      continue;
-    }
-    const std::int64_t from = edge_[known.bucket];
-    const std::int64_t behind = from - flow.offset;
-    std::int64_t at = behind <= 0 ? flow.offset : from + (flow.period - 1 - (behind - 1) % flow.period);
-    for (; at < edge_[known.bucket + 1]; at += flow.period) {
-      const Event event{at, flow.work, flow.deadline};
-      auto place = std::ranges::lower_bound(known.events, at, {}, &Event::at);
-      if (sign > 0) {
-        known.events.insert(place, event);
-        continue;
-      }
-      while (!(*place == event)) ++place;  // it is there: among those of the same instant
-      known.events.erase(place);
-    }
-    if (known.events.size() > 2 * known_events_max) {
-      known_at_[known.bucket] = known_max;
-      known = Known{};
-    }
-  }
-}
-
-// Sweeps the bucket deadline by deadline. False: refused.
+// Sweeps the bucket event by event. False: refused.
 bool DemandIndex::expand(Question& q, std::uint32_t k) const {
   ++work_.expansions;
-  const std::vector<Event>* in_order = &events_in(k);
-  if (in_order->size() > bucket_events_max ||
-      (edge_[k + 1] - edge_[k]) / q.candidate.period.count() > std::int64_t{bucket_events_max}) {
+  const std::int64_t begin = sums_.edge(k), end = sums_.edge(k + 1);
+  const auto& events = store_.events_in(k, sums_.empty(k));
+  if (events.size() > EventStore::bucket_events_max ||
+      (end - begin) / q.period > std::int64_t{EventStore::bucket_events_max}) {
     if (approximate(q, k)) return true;  // too many to look at: by the bounds alone, on the safe side
-    return q.refuse(Reason::too_complex, edge_[k]);
+    return q.refuse(Reason::too_complex, begin);
   }
-  const std::int64_t input = q.candidate.input_service.count();
-  Wide own = 0;  // the candidate's input so far
-  if (input > 0) {
-    Counter counter(-q.candidate.input_jitter.count(), q.candidate.period.count(), edge_[k]);
-    own = Wide{counter.count} * input;
-    if (in_order != &events_) events_ = *in_order;
-    for (std::int64_t at = counter.next; at < edge_[k + 1]; at += counter.period)
-      events_.push_back({at, 0, false});
-    std::ranges::sort(events_, {}, &Event::at);
-    in_order = &events_;
-  }
-  const std::vector<Event>& events = *in_order;
   work_.swept += events.size();
 
-  Wide h = demand_[k];
-  std::int64_t t = edge_[k];
+  const std::int64_t longest = sums_.blocked(k);
+  const bool blocking_falls = longest != sums_.blocked(k + 1);
+  if (blocking_falls) list_blockers(k);
+  const std::int64_t most_input = sums_.input_bound(k);
+  std::int64_t h = sums_.demand(k);
+  std::int64_t input = sums_.input(k) + q.input.before() * q.input_service;
+  std::int64_t own_input_at = q.input_service > 0 ? begin + q.input.phase() : infinity;
+  std::int64_t due = begin + q.jobs.phase();  // its first deadline that is not counted in `jobs`
+  std::int64_t jobs = q.jobs.before();
   std::int64_t lowest = no_deadline;
-  const std::int64_t longest = blocked(k);
-  if (blocker_[k] != blocker_[k + 1]) list_blockers(k);
-  const auto longest_at = [&](std::int64_t at) {
-    return blocker_[k] == blocker_[k + 1] ? longest : blocking_at(k, at);
-  };
-  Wide delay = q.delay;
+  std::int64_t t = begin;
+  std::int64_t supply = sums_.supply(k);
   for (std::size_t i = 0;;) {
-    const std::int64_t next = i < events.size() ? events[i].at : edge_[k + 1];
-    const Wide demand = h + own + longest_at(t);
-    delay =
-        raise(delay, q.candidate, settings_,
-              {t, next, settings_.supply.available(Duration{t}).count() - demand, demand}, q.end, q.steps);
-    if (i == events.size()) break;
+    const std::int64_t next =
+        std::min(own_input_at, i < events.size() ? std::min(events[i].at, end) : end);
+    const std::int64_t blocked = blocking_falls ? blocking_at(k, t) : longest;
+    const std::int64_t demand = h + std::min(input, most_input) + blocked;
+    for (; due < next && due < q.end; due += q.period) ++jobs;
+    if (jobs * q.service > supply - demand) {
+      const Wide raised = raise(q.delay, q.candidate, settings_, {t, next, supply - demand, demand}, q.end, q.steps);
+      if (raised != q.delay) {
+        q.set_delay(narrow(raised), k);
+        jobs = q.jobs.before();
+        due = begin + q.jobs.phase();
+        for (; due < next && due < q.end; due += q.period) ++jobs;
+      }
+    }
+    if (next >= end) break;
     t = next;
     bool deadline = false;
     for (; i < events.size() && events[i].at == t; ++i) {
-      h += events[i].work;
-      if (events[i].work == 0) own += input;
-      deadline = deadline || events[i].deadline;
+      if (events[i].deadline()) {
+        h += events[i].work;
+        deadline = true;
+      } else {
+        input -= events[i].work;
+      }
     }
+    if (own_input_at == t) {
+      input += q.input_service;
+      own_input_at += q.period;
+    }
+    supply = settings_.supply.available(Duration{t}).count();
     if (!deadline) continue;
-    const std::int64_t left = narrow(settings_.supply.available(Duration{t}).count() - h);
+    const std::int64_t left = supply - h;
     lowest = std::min(lowest, left);
-    if (left - own < longest_at(t))
-      return q.refuse(input > 0 ? Reason::infeasible : Reason::existing_infeasible, t);
-    if (left - own < q.own_blocking) return q.refuse(Reason::blocking, t);
+    const std::int64_t beside = left - std::min(input, most_input);
+    if (beside < (blocking_falls ? blocking_at(k, t) : longest))
+      return q.refuse(q.input_service > 0 ? Reason::infeasible : Reason::existing_infeasible, t);
+    if (beside < q.own_blocking) return q.refuse(Reason::blocking, t);
   }
-  least_[k] = lowest;
-  q.set_delay(delay, edge_[k + 1]);
+  sums_.set_least(k, lowest);
   if (q.steps >= settings_.step_limit) return q.refuse(Reason::too_complex, t);
   return true;
 }
@@ -422,120 +258,113 @@ bool DemandIndex::expand(Question& q, std::uint32_t k) const {
 // The chunks of channels whose d lies in the bucket: there b(t) falls inside it.
 void DemandIndex::list_blockers(std::uint32_t k) const {
   inside_.clear();
-  const FlowClass& c = flows_[class_of(edge_[k])];
-  for (std::size_t i = 0; i < c.offset.size(); ++i) {
-    if (c.owner[i] % 2 == 1 && c.offset[i] >= edge_[k] && c.offset[i] < edge_[k + 1])
-      inside_.emplace_back(c.offset[i], entries_[c.owner[i] / 2].task.chunk.count());
-  }
+  store_.each_beginning_in(k, [&](std::int64_t delay, std::uint32_t owner) {
+    inside_.emplace_back(delay, entries_[owner].task.chunk.count());
+  });
   std::ranges::sort(inside_);
-  std::int64_t longest = std::max(blocker_[k + 1], settings_.base_blocking.count());
+  std::int64_t longest = std::max(sums_.blocker(k + 1), settings_.base_blocking.count());
   for (std::size_t i = inside_.size(); i-- > 0;)
     inside_[i].second = longest = std::max(longest, inside_[i].second);
 }
 
 std::int64_t DemandIndex::blocking_at(std::uint32_t k, std::int64_t t) const {
   const auto later = std::ranges::upper_bound(inside_, t, {}, &std::pair<std::int64_t, std::int64_t>::first);
-  if (later == inside_.end()) return blocked(k + 1);
+  if (later == inside_.end()) return sums_.blocked(k + 1);
   return blocking(Duration{later->second}, settings_.granularity);
 }
 
-std::expected<Duration, StageRefusal> DemandIndex::walk(const Candidate& candidate, bool exact) const {
+std::expected<Duration, StageRefusal> DemandIndex::walk(const Candidate& candidate, Duration enough) const {
+  const bool exact = enough == Duration{0};
   Question q(candidate, *this);
   const std::uint64_t before = work_.swept;
-  for (std::uint32_t k = 0; k < buckets; ++k) {
-    if (edge_[k] >= q.end) {
+  for (std::uint32_t k = 0; k < buckets; ++k, q.advance()) {
+    if (sums_.edge(k) >= q.end) {
       work_.expanded_questions += exact && work_.swept > before;
-      return duration(q.delay);
+      return Duration{q.delay};
     }
-    q.jobs.advance(edge_[k + 1]);
-    q.input.advance(edge_[k + 1]);
+    if (k == sums_.reach()) look_further();
     if (settle(q, k)) continue;
-    if (exact ? expand(q, k) : approximate(q, k)) continue;
+    if (exact ? expand(q, k) : approximate(q, k)) {
+      if (exact || q.delay <= enough.count()) continue;
+      q.refuse(Reason::delay, sums_.edge(k));  // more than enough: only exactly can it be less
+    }
     work_.expanded_questions += exact && work_.swept > before;
     return q.refusal;
   }
   ++work_.fallbacks;  // deadlines beyond the last bucket may matter
-  return smallest_delay_edf(tasks(), candidate, settings_);
+  return smallest_delay_edf(tasks(), candidate, settings_, grid_);
 }
 
 std::expected<Duration, StageRefusal> DemandIndex::smallest_delay(const Candidate& candidate,
                                                                   Duration enough) const {
   ++work_.questions;
   if (enough > Duration{0}) {
-    const auto quick = walk(candidate, false);
+    const auto quick = walk(candidate, enough);
     if (quick && *quick <= enough) return quick;
   }
-  return walk(candidate, true);
+  return walk(candidate, Duration{0});
 }
 
-// --- what the link may hand over
-// ------------------------------------------------------------------------------
+// --- what the link may hand over ----------------------------------------------------------------------------------
 
 BurstBound DemandIndex::burst_bound() const {
   const std::int64_t cap = std::max(settings_.burst_cap, settings_.base_blocking).count();
-  std::vector<BurstBound::Step> falls;  // bound applies to x > above
-  std::int64_t lowest = cap;
-  for (std::uint32_t k = 0; k < buckets; ++k) {
-    if (least(k) >= lowest) continue;
-    lowest = least(k);
-    falls.push_back({Duration{edge_[k]}, Duration{lowest}});
-  }
-  // Beyond the last bucket: demand <= load*t + K, and load < rate.
+  // From t on no deadline leaves less than this: demand <= load*t + K, and load < rate.
   const Wide slope = (Wide{settings_.supply.rate_q40()} << (utilisation_bits - 40)) - totals_.load;
   const Wide lost = settings_.supply.loss_burst.count() +
                     2 * (settings_.supply.period - settings_.supply.quantum).count() + 1;
-  const std::int64_t beyond =
-      narrow(floor_div(slope * edge_[buckets], utilisation_one) - totals_.intercept - lost);
-  if (size_ > 0 && beyond < lowest) {
-    const std::int64_t floor = blocking(settings_.base_blocking, settings_.granularity);
-    falls.push_back({Duration{edge_[buckets]}, Duration{std::max(beyond, std::min(floor, lowest))}});
-  }
-  // Neighbouring steps become one, at the lower bound, until they fit.
-  for (const int eighths : {8, 7, 6, 4, 2, 0}) {
-    BurstBound table = BurstBound::constant(Duration{cap});
-    bool fits = true;
-    for (std::size_t i = 0; i < falls.size() && fits;) {
-      const Duration first = falls[i].bound;
-      std::size_t end = i + 1;
-      while (end < falls.size() && falls[end].bound >= first / 8 * eighths) ++end;
-      fits = table.append({falls[i].above, falls[end - 1].bound});
-      i = end;
+  const auto left_from = [&](std::int64_t t) {
+    return narrow(floor_div(slope * t, utilisation_one) - totals_.intercept - lost);
+  };
+  std::vector<BurstBound::Step> falls;  // bound applies to x > above
+  std::int64_t lowest = cap;
+  for (std::uint32_t k = 0; size_ > 0; ++k) {
+    if (k == sums_.reach()) {
+      const std::int64_t beyond = left_from(sums_.edge(k));
+      if (beyond >= lowest) break;
+      if (k == buckets) {
+        const std::int64_t floor = blocking(settings_.base_blocking, settings_.granularity);
+        falls.push_back({Duration{sums_.edge(k)}, Duration{std::max(beyond, std::min(floor, lowest))}});
+        break;
+      }
+      look_further();
     }
-    if (fits) return table;
+    if (sums_.least(k) == no_deadline) continue;
+    const std::int64_t least = sums_.least(k) - sums_.input_within(k, 0);
+    if (least >= lowest) continue;
+    lowest = least;
+    falls.push_back({Duration{sums_.edge(k)}, Duration{lowest}});
   }
-  return BurstBound::constant(Duration{std::max<std::int64_t>(0, lowest)});
+  return BurstBound::of_falls(Duration{cap}, falls);
 }
 
-// --- debug
-// ----------------------------------------------------------------------------------------------------
+// --- debug --------------------------------------------------------------------------------------------------------
 
 bool DemandIndex::reconciles() const {
-  DemandIndex fresh(settings_, finest_bits_);
+  DemandIndex fresh(settings_, grid_.finest_bits());
   for (const Entry& e : entries_)
     if (e.used) fresh.insert(e.task);
-  if (fresh.demand_ != demand_ || fresh.gathered_ != gathered_ || fresh.blocker_ != blocker_ ||
-      fresh.chunk_ != chunk_ || fresh.chunk_count_ != chunk_count_ || !(fresh.totals_ == totals_) ||
-      fresh.size_ != size_)
-    return false;
+  while (fresh.sums_.reach() < sums_.reach()) fresh.look_further();
+  if (!fresh.sums_.same_sums(sums_) || !(fresh.totals_ == totals_) || fresh.size_ != size_) return false;
   // No bound may promise more than is there; recomputed where that is affordable.
   if (size_ > 256) return true;
   std::size_t looked_at = 0;
-  for (std::uint32_t k = 0; k < buckets && looked_at < 20'000; ++k) {
-    enumerate(k);
-    looked_at += events_.size();
-    if (events_.size() > bucket_events_max) break;
-    std::ranges::sort(events_, {}, &Event::at);
-    std::int64_t h = demand_[k];
-    for (std::size_t i = 0; i < events_.size();) {
-      const std::int64_t t = events_[i].at;
+  for (std::uint32_t k = 0; k < sums_.reach() && looked_at < 20'000; ++k) {
+    auto events = store_.recount(k);
+    looked_at += events.size();
+    if (events.size() > EventStore::bucket_events_max) break;
+    std::ranges::sort(events, {}, &EventStore::Event::at);
+    std::int64_t h = sums_.demand(k), input = sums_.input(k);
+    for (std::size_t i = 0; i < events.size();) {
+      const std::int64_t t = events[i].at;
       bool deadline = false;
-      for (; i < events_.size() && events_[i].at == t; ++i) {
-        h += events_[i].work;
-        deadline = deadline || events_[i].deadline;
+      for (; i < events.size() && events[i].at == t; ++i) {
+        (events[i].deadline() ? h : input) += std::abs(events[i].work);
+        deadline = deadline || events[i].deadline();
       }
-      if (deadline && settings_.supply.available(Duration{t}).count() - h < least(k)) return false;
+      if (deadline && settings_.supply.available(Duration{t}).count() - h < sums_.least(k)) return false;
     }
-    if (h != demand_[k + 1]) return false;
+    if (h != sums_.demand(k + 1) || input != sums_.input(k + 1)) return false;
   }
   return true;
 }

@@ -41,6 +41,7 @@ struct World {
   std::int64_t blocking;
   bool input;
   Supply supply{};
+  std::int64_t wire = 0;  // smallest packet's wire time; 0: the wire bounds nothing
 };
 
 Candidate draw_candidate(Draw& draw, const World& w) {
@@ -65,6 +66,7 @@ void live(Draw& draw, const World& world) {
   settings.base_blocking = Duration{draw(0, 1) * draw(0, world.blocking)};
   settings.granularity = Duration{draw(0, 1)};
   settings.supply = world.supply;
+  if (world.wire > 0) settings.input_bound.add(Duration{draw(1, world.wire)}, Duration{world.wire}, Duration{draw(0, 3)});
   EdfPolicy policy(settings, world.finest_bits);
   std::vector<std::pair<EntryId, Task>> present;
   for (int event = 0; event < 60; ++event) {
@@ -77,7 +79,7 @@ void live(Draw& draw, const World& world) {
     const Candidate c = draw_candidate(draw, world);
     std::vector<Task> existing;
     for (const auto& [id, task] : present) existing.push_back(task);
-    const auto expected = smallest_delay_edf(existing, c, settings);
+    const auto expected = smallest_delay_edf(existing, c, settings, TimeGrid{world.finest_bits});
     const auto answer = policy.test(c, Duration{0});
     ASSERT_EQ(answer.has_value(), expected.has_value())
         << "event " << event << " of " << present.size()
@@ -91,6 +93,7 @@ void live(Draw& draw, const World& world) {
     const Duration enough = *answer + Duration{draw(0, c.period.count())};
     const auto quick = policy.test(c, enough);
     ASSERT_TRUE(quick);
+    ASSERT_EQ(*policy.test(c, Duration{1}), *answer);  // content with less than there is: the minimum all the same
     ASSERT_GE(*quick, *answer);
     ASSERT_LE(*quick, enough);
     const EntryId id = policy.reserve(c, *answer);
@@ -141,6 +144,12 @@ TEST(DemandIndex, AgreesWithLossOnNanoseconds) {
       10,
       {10, 1'000'000, 100'000'000, 60, 12'000, true, {Duration{1}, Duration{1}, Duration{100'000}, 100'000}},
       2);
+}
+
+TEST(DemandIndex, AgreesWhereTheWireBoundsTheInput) {
+  many_lives(12, {0, 10, 300, 30, 4, true, {}, 4});
+  many_lives(13, {2, 10, 400, 12, 3, true, {Duration{9}, Duration{10}, Duration{5}, 50'000}, 3}, 2);
+  many_lives(14, {10, 100'000, 100'000'000, 60, 12'000, true, {Duration{1}, Duration{1}, Duration{100'000}, 100'000}, 20'000}, 2);
 }
 
 // Ten thousand channels: far from any small case, and the sums are what a plain recount says.

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "admission/burst_bound.hpp"
+#include "admission/input_bound.hpp"
 #include "admission/supply.hpp"
 #include "admission/task.hpp"
 
@@ -47,6 +48,7 @@ struct StageSettings {
   Duration base_blocking{};  // b0: blocking by what is not a channel (best-effort frame, wake-up latency)
   Duration granularity{};    // eps: 0 is exact in continuous time; 1 on an integer time line
   Supply supply{};
+  InputBound input_bound{};  // CPUs: what the wires into the worker can bring; none: as much as the channels say
   std::uint32_t utilisation_limit_ppm =
       980'000;                            // of the supply; 1'000'000: the pure rule of the test itself
   std::uint64_t step_limit = 50'000'000;  // deadlines or iterations before `too_complex`

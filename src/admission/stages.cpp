@@ -47,6 +47,13 @@ Duration wire_time(const LinkModel& link, std::uint32_t payload_bytes) noexcept 
          link.frame_cost;
 }
 
+Duration smallest_packet(const LinkModel& link) noexcept {
+  constexpr std::uint32_t fragment_bytes = 8;  // counted in the overhead, but not there in a packet of whole messages
+  if (link.bits_per_second == 0) return Duration{0};
+  const Wide bits = (Wide{link.format.packet_overhead_bytes} - std::min(fragment_bytes, link.format.packet_overhead_bytes)) * 8;
+  return duration(bits * 1'000'000'000 / static_cast<std::int64_t>(link.bits_per_second));
+}
+
 Candidate send_cpu(const CostModel& cost, const Contract& c, const PacketFormat& format) noexcept {
   const std::int64_t packets = format.packets(c.message_bytes);
   const std::int64_t per_step = std::max<std::int64_t>(1, cost.packets_per_step);

@@ -50,6 +50,9 @@ struct LinkModel {
 // Time on the wire of one packet that carries `payload_bytes` of a message, rounded up.
 [[nodiscard]] Duration wire_time(const LinkModel& link, std::uint32_t payload_bytes) noexcept;
 
+// Wire time that no packet undercuts, whatever its message: a message may have a single byte.
+[[nodiscard]] Duration smallest_packet(const LinkModel& link) noexcept;
+
 // The stages of a channel.
 [[nodiscard]] Candidate send_cpu(const CostModel& cost, const Contract& c,
                                  const PacketFormat& format) noexcept;

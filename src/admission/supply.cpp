@@ -38,8 +38,7 @@ bool Supply::valid() const noexcept {
          Duration{0} <= loss_burst && loss_burst <= duration_limit && loss_ppm < 1'000'000 && rate_q40() > 0;
 }
 
-Duration Supply::available(Duration t) const noexcept {
-  if (whole()) return t;
+Duration Supply::available_in_gaps(Duration t) const noexcept {
   Wide best = net(*this, t.count());
   if (quantum != period) {
     const Wide peak = net(*this, last_peak(*this, t.count()));

@@ -27,13 +27,23 @@ struct Supply {
   }
   [[nodiscard]] bool valid() const noexcept;  // 0 < Q <= P, losses in range, and something is left over
   // A(t); t >= 0.
-  [[nodiscard]] Duration available(Duration t) const noexcept;
+  [[nodiscard]] Duration available(Duration t) const noexcept {
+    if (whole()) return t;
+    if (quantum == period && t.count() < std::int64_t{1} << 43) {  // the usual worker: softirq only; 64 bits do
+      const std::int64_t lost = loss_burst.count() + (t.count() * loss_ppm + 999'999) / 1'000'000;
+      return Duration{lost < t.count() ? t.count() - lost : 0};
+    }
+    return available_in_gaps(t);
+  }
   // Least t with A(t) >= work; Duration::max() if that is beyond 2^61 ns.
   [[nodiscard]] Duration time_for(Duration work) const noexcept;
   // Long-run share of the stage, rounded down, in units of 2^-40.
   [[nodiscard]] std::int64_t rate_q40() const noexcept;
 
   friend bool operator==(const Supply&, const Supply&) = default;
+
+ private:
+  [[nodiscard]] Duration available_in_gaps(Duration t) const noexcept;
 };
 
 }  // namespace rtchan::admission

@@ -56,16 +56,19 @@ class Deadlines {
     std::make_heap(heap_.begin(), heap_.end(), later);
   }
   [[nodiscard]] std::int64_t next() const { return heap_.empty() ? infinity : heap_.front().at; }
-  // Takes everything at next(); returns its work. `deadline` tells whether a real deadline was among it.
-  Wide take(bool& deadline) {
+  struct Taken {
+    Wide work = 0, input = 0;
+    bool deadline = false;  // a real deadline was among it
+  };
+  // Takes everything at next().
+  Taken take() {
     const std::int64_t at = next();
-    Wide work = 0;
-    deadline = false;
+    Taken taken;
     while (next() == at) {
       std::pop_heap(heap_.begin(), heap_.end(), later);
       Event& e = heap_.back();
-      work += e.work;
-      deadline = deadline || e.deadline;
+      (e.deadline ? taken.work : taken.input) += e.work;
+      taken.deadline = taken.deadline || e.deadline;
       e.at = e.at > infinity - e.period ? infinity : e.at + e.period;
       if (e.at == infinity) {
         heap_.pop_back();
@@ -73,7 +76,7 @@ class Deadlines {
         std::push_heap(heap_.begin(), heap_.end(), later);
       }
     }
-    return work;
+    return taken;
   }
   Wide at_once = 0;  // input that may have gathered before time zero
 
@@ -92,6 +95,27 @@ class Deadlines {
           c.input_service.count(), false});
   }
   std::vector<Event> heap_;
+};
+
+// Input so far, which counts up to what the wire can have brought.
+class ArrivedInput {
+ public:
+  ArrivedInput(Wide at_once, const InputBound& bound, const TimeGrid& grid)
+      : bound_(bound), grid_(grid), sum_(at_once) {}
+  void add(Wide work) { sum_ += work; }
+  [[nodiscard]] Wide at(std::int64_t t) const {
+    return bound_.known() ? std::min<Wide>(sum_, bound_.in_bucket(grid_, grid_.bucket_of(t))) : sum_;
+  }
+  // The next instant after t at which the bound is higher.
+  [[nodiscard]] std::int64_t next_rise(std::int64_t t) const {
+    const std::uint32_t k = grid_.bucket_of(t);
+    return bound_.known() && k < TimeGrid::buckets ? grid_.edge(k + 1) : infinity;
+  }
+
+ private:
+  const InputBound& bound_;
+  const TimeGrid& grid_;
+  Wide sum_;
 };
 
 // b(t): longest chunk among what may have a later deadline.
@@ -149,7 +173,8 @@ LoadVerdict load_verdict(std::span<const Task> tasks, const Candidate* extra, co
 
 std::expected<Duration, StageRefusal> smallest_delay_edf(std::span<const Task> existing,
                                                          const Candidate& candidate,
-                                                         const StageSettings& settings) {
+                                                         const StageSettings& settings,
+                                                         const TimeGrid& grid) {
   const auto well_formed = [](const Task& t) { return valid(t); };
   if (!valid(candidate) || !valid_settings(settings) || !std::ranges::all_of(existing, well_formed))
     return refuse(Reason::invalid);
@@ -178,11 +203,12 @@ std::expected<Duration, StageRefusal> smallest_delay_edf(std::span<const Task> e
   const std::int64_t own_blocking = blocking(candidate.chunk, settings.granularity);
 
   Wide delay = candidate.service.count();
-  Wide h = deadlines.at_once;
+  Wide h = 0;
+  ArrivedInput input(deadlines.at_once, settings.input_bound, grid);
   std::int64_t t = 0;
   for (std::uint64_t steps = 0;; ++steps) {
-    const std::int64_t next = deadlines.next();
-    const Wide demand = h + longest.at(t);
+    const std::int64_t next = std::min(deadlines.next(), input.next_rise(t));
+    const Wide demand = h + input.at(t) + longest.at(t);
     const Wide slack = settings.supply.available(Duration{t}).count() - demand;
     delay = raise(delay, candidate, settings, {t, next, slack, demand}, horizon.end(delay), steps);
     if (steps >= settings.step_limit) return refuse(Reason::too_complex, t);
@@ -190,10 +216,12 @@ std::expected<Duration, StageRefusal> smallest_delay_edf(std::span<const Task> e
     if (next > last || next == infinity || t >= horizon.end(delay)) return duration(delay);
 
     t = next;
-    bool deadline = false;
-    h += deadlines.take(deadline);
-    if (!deadline) continue;
-    const Wide left = Wide{settings.supply.available(Duration{t}).count()} - h;
+    if (deadlines.next() > t) continue;
+    const auto taken = deadlines.take();
+    h += taken.work;
+    input.add(taken.input);
+    if (!taken.deadline) continue;
+    const Wide left = Wide{settings.supply.available(Duration{t}).count()} - h - input.at(t);
     if (left < longest.at(t)) {
       return refuse(candidate.input_service.count() > 0 ? Reason::infeasible : Reason::existing_infeasible,
                     t);

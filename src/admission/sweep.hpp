@@ -8,6 +8,7 @@
 
 #include "admission/policy.hpp"
 #include "admission/task.hpp"
+#include "admission/time_grid.hpp"
 
 namespace rtchan::admission {
 
@@ -17,10 +18,12 @@ enum class LoadVerdict : std::uint8_t { below, full, above };  // full: U = 1 ex
 [[nodiscard]] LoadVerdict load_verdict(std::span<const Task> tasks, const Candidate* extra,
                                        const StageSettings& settings);
 
-// Smallest local delay of `candidate` beside `existing`, exact whole-set test included.
+// Smallest local delay of `candidate` beside `existing`, exact whole-set test included. `grid`: the steps in which
+// settings.input_bound rises.
 [[nodiscard]] std::expected<Duration, StageRefusal> smallest_delay_edf(std::span<const Task> existing,
                                                                        const Candidate& candidate,
-                                                                       const StageSettings& settings);
+                                                                       const StageSettings& settings,
+                                                                       const TimeGrid& grid = TimeGrid{});
 
 // Sufficient only, O(n log n) whatever the periods: every channel's demand is replaced by the straight line
 // C + (t-d)*C/T above it. Never below smallest_delay_edf. Refuses (infeasible, blocking) where that may

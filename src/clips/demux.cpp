@@ -69,7 +69,7 @@ void BestEffortInput::poll(CpuScheduler& cpu, Instant now) {
     left_ = packets_;
     deferred_ = false;
   }
-  if (left_ > 0) cpu.place(task, {activation_, activation_, activation_ + period_}, now);
+  if (left_ > 0) cpu.place(task, {activation_, activation_, activation_ + delay_}, now);
 }
 
 std::uint32_t BestEffortInput::step(CpuScheduler& cpu, Instant now) {

@@ -52,8 +52,8 @@ class Demux {
 // The polling server. Activations are at least a period apart, each takes up to N packets by its deadline.
 class BestEffortInput {
  public:
-  BestEffortInput(Demux& demux, std::uint32_t packets, Duration period)
-      : demux_(demux), packets_(packets), period_(period) {
+  BestEffortInput(Demux& demux, std::uint32_t packets, Duration period, Duration delay)
+      : demux_(demux), packets_(packets), period_(period), delay_(delay) {
     task.polls = true;
   }
 
@@ -71,6 +71,7 @@ class BestEffortInput {
   Demux& demux_;
   std::uint32_t packets_;  // N_be; 0: no best-effort input
   Duration period_;        // T_in
+  Duration delay_;         // d
   Instant activation_ = long_ago;
   std::uint32_t left_ = 0;
   std::uint32_t link_ = 0;

@@ -37,7 +37,8 @@ struct Domain::State final : Arrivals, Departures {
         clips(given.clips),
         cpu(given.clips + 1),
         demux(given.links, *this, counters),
-        best_effort(demux, given.best_effort_packets, given.best_effort_period) {
+        best_effort(demux, given.best_effort_packets, given.best_effort_period,
+                    given.best_effort_delay > Duration{0} ? given.best_effort_delay : given.best_effort_period) {
     assert(given.counters.size() >= given.clips);
     links.reserve(given.links.size());
     for (const LinkConfig& link : given.links) {

@@ -81,6 +81,7 @@ struct DomainConfig {
   std::uint32_t packet_frames = 0;         // frames in the pool
   std::uint32_t best_effort_packets = 0;   // polling server of best-effort input: N_be packets ...
   Duration best_effort_period{};           // ... per T_in
+  Duration best_effort_delay{};            // d: as admitted; 0: T_in
   std::span<ClipCounters> counters;        // one per slot, readable from outside
   // Read again within a turn where the true instant matters (delivery, hand-over). nullptr: time stands still
   // during a turn (simulator, tests).

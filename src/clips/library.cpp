@@ -35,6 +35,7 @@ DomainConfig domain_config(std::span<const LinkConfig> links, const ClipHostSett
   config.packet_frames = settings.packet_frames;
   config.best_effort_packets = settings.cost.best_effort_packets;
   config.best_effort_period = settings.cost.best_effort_period;
+  config.best_effort_delay = settings.cost.best_effort_delay;
   config.counters = counters;
   return config;
 }
@@ -50,7 +51,7 @@ EdfClipAdmission::EdfClipAdmission(const admission::CostModel& cost, const admis
       link_policy_(admission::make_policy("edf", admission::link_settings(cost, link))) {
   const admission::Candidate input = admission::best_effort_input(cost);
   if (const auto least = cpu_policy_->test(input)) {
-    cpu_policy_->reserve(input, std::max(*least, cost.best_effort_period));
+    cpu_policy_->reserve(input, std::max(*least, cost.best_effort_delay));
   }
 }
 

@@ -23,6 +23,19 @@ Duration at_once(const admission::Candidate& c) {
   return c.service + c.input_service * (c.input_jitter / std::max(c.period, Duration{1}) + 1);
 }
 
+// What the wires into the worker can bring, if every one of them is known.
+admission::InputBound input_bound(const NodeConfig& config, std::size_t worker) {
+  admission::InputBound bound;
+  for (const LinkSettings& link : config.links) {
+    if (link.worker != worker) continue;
+    if (link.arrival_bits_per_second == 0) return {};
+    const admission::LinkModel port{link.arrival_bits_per_second, link.model.format, Duration{0}};
+    bound.add(config.workers[worker].costs.input_packet, std::max(Duration{1}, admission::smallest_packet(port)),
+              link.propagation);
+  }
+  return bound;
+}
+
 }  // namespace
 
 Duration signal_period(const admission::LinkModel& model) noexcept {
@@ -50,6 +63,7 @@ Books::Books(const NodeConfig& config) : config_(config) {
       if (link.worker == w) format = link.model.format;
     }
     auto settings = admission::cpu_settings(worker.costs, format);
+    settings.input_bound = input_bound(config, w);
     auto policy = admission::make_policy(worker.policy, settings);
     assert(policy != nullptr);
     const auto id = ledger_.add_stage(fmt::format("cpu of worker {}", w), Resource::cpu, std::move(policy));
@@ -70,7 +84,7 @@ Books::Books(const NodeConfig& config) : config_(config) {
 
   for (std::size_t w = 0; w < cpus_.size(); ++w) {
     const auto& costs = config.workers[w].costs;
-    enter_permanent(cpus_[w], admission::best_effort_input(costs), costs.best_effort_period);
+    enter_permanent(cpus_[w], admission::best_effort_input(costs), costs.best_effort_delay);
   }
   for (std::size_t l = 0; l < links_.size(); ++l) {
     const LinkSettings& link = config.links[l];

@@ -34,6 +34,8 @@ struct LinkSettings {
   // H: how early packets may leave here. Not set: as soon as the handler has made them, so H is the CPU's local delay.
   std::optional<Duration> horizon{};
   Duration propagation{};                  // pi: from the end of transmission to the neighbour's arrival stamp
+  // Rate of this host's own port: nothing arrives faster, however many send. 0: not known (a virtual interface).
+  std::uint64_t arrival_bits_per_second = 0;
   // The signalling channel of this link, admitted like any other; the worker's link scheduler gives it the same
   // (clips::LinkConfig). On a slow link use signal_period().
   Duration signal_period = std::chrono::milliseconds{2};

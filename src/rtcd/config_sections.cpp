@@ -1,5 +1,7 @@
 #include "rtcd/config_sections.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
 
 #include "base/limits.hpp"
@@ -79,6 +81,7 @@ void read_costs(ConfigTable t, admission::CostModel& c) {
   t.number("packets_per_step", 1, 1024, c.packets_per_step);
   t.number("best_effort_packets", 1, 1024, c.best_effort_packets);
   t.duration("best_effort_period", 100us, 1s, c.best_effort_period);
+  t.duration("best_effort_delay", 100us, 60s, c.best_effort_delay);
   t.duration("interrupt_burst", none, 10ms, c.core.loss_burst);
   t.share("interrupt_share", 0, 900'000, c.core.loss_ppm);
   t.finish();

@@ -1,6 +1,7 @@
 #include "rtcd/links.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -29,6 +30,9 @@ std::expected<Link, std::string> prepare(const LinkSection& section) {
   link.under = *interface;
   link.interface = interface->name;
   link.interface_index = interface->index;
+  // A virtual interface names a speed too, but does not keep to it.
+  const bool physical = access(fmt::format("/sys/class/net/{}/device", interface->name).c_str(), F_OK) == 0;
+  if (physical) link.arrival_bits_per_second = interface->bits_per_second;
   link.worker = section.worker;
   if (section.address) {
     link.address = {*section.address, section.port};
@@ -90,6 +94,7 @@ node::LinkSettings node_link(const Link& link, const Config& config, std::size_t
                         .mtu_bytes = link.mtu_bytes,
                         .guarded_bits_per_second = link.guard->guarded_bits_per_second(),
                         .foreign = foreign_blocking(*link.guard),
+                        .arrival_bits_per_second = link.arrival_bits_per_second,
                         .worker_link = link.worker_link});
 }
 

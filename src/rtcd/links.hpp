@@ -27,6 +27,7 @@ struct Link {
   std::uint32_t mtu_bytes = 0;
   link::Interface under{};               // as it was when the link was made
   std::uint32_t header_bytes = 0;        // IP, UDP and Ethernet header of a packet, as interfaces count
+  std::uint64_t arrival_bits_per_second = 0;  // of a physical port; 0: nobody knows how fast packets may come
   std::uint32_t worker = 0;
   std::uint32_t worker_link = 0;         // index among that worker's links
   std::unique_ptr<link::Guard> guard;

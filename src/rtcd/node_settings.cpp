@@ -41,7 +41,8 @@ node::LinkSettings link_settings(const LinkSection& section, const AdmissionSect
           .limit_ppm = admission.link_limit_ppm,
           .policy = admission.link_policy,
           .horizon = section.horizon,
-          .propagation = section.propagation};
+          .propagation = section.propagation,
+          .arrival_bits_per_second = facts.arrival_bits_per_second};
 }
 
 node::WorkerSettings worker_settings(const WorkerSection& section, const LimitsSection& limits,

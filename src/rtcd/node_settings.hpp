@@ -22,6 +22,7 @@ struct LinkFacts {
   std::uint32_t mtu_bytes = 0;
   std::uint64_t guarded_bits_per_second = 0;  // what its guard leaves to be promised
   Duration foreign{};                         // others' traffic that its guard lets stand in front of us
+  std::uint64_t arrival_bits_per_second = 0;  // of a physical port (node::LinkSettings)
   std::uint32_t worker_link = 0;              // index among its worker's links
 };
 [[nodiscard]] node::LinkSettings link_settings(const LinkSection& section, const AdmissionSection& admission,

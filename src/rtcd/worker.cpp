@@ -70,6 +70,7 @@ void work(const WorkerSetup& setup) {
                               .packet_frames = setup.limits.packet_buffers,
                               .best_effort_packets = setup.costs.best_effort_packets,
                               .best_effort_period = setup.costs.best_effort_period,
+                              .best_effort_delay = setup.costs.best_effort_delay,
                               .counters = setup.shared->clip_counters()},
                    .pacing = pacing_of(setup, block.facts.real_time)}};
   if (setup.own_process) lock_memory(block.facts);

@@ -1,0 +1,148 @@
+#include "admission/event_store.hpp"
+
+#include <algorithm>
+
+#include "admission/arithmetic.hpp"
+
+namespace rtchan::admission {
+namespace {
+
+constexpr std::uint32_t buckets = TimeGrid::buckets;
+
+std::uint64_t inverse_of(std::int64_t period) {
+  return period == 1 ? UINT64_MAX : static_cast<std::uint64_t>((Wide{1} << 64) / period);
+}
+
+// The first of offset, offset + period, ... at or after `from`, without a division.
+std::int64_t first_at(std::int64_t offset, std::int64_t period, std::uint64_t inverse, std::int64_t from) {
+  if (offset >= from) return offset;
+  __extension__ typedef unsigned __int128 Unsigned;
+  const auto since = static_cast<std::uint64_t>(from - offset);
+  const auto every = static_cast<std::uint64_t>(period);
+  auto rest = since - static_cast<std::uint64_t>(Unsigned{since} * inverse >> 64) * every;
+  if (rest >= every) rest -= every;
+  return rest == 0 ? from : from + static_cast<std::int64_t>(every - rest);
+}
+
+constexpr std::pair<std::int64_t, std::int64_t> unused{INT64_MAX, INT64_MAX};
+
+std::int64_t event_work(const Flow& flow) { return flow.deadline ? flow.work : -flow.work; }
+
+}  // namespace
+
+EventStore::EventStore(const TimeGrid& grid) : grid_(grid), known_at_(buckets, known_max) {}
+
+// --- flows --------------------------------------------------------------------------------------------------------
+
+void EventStore::add(const Flow& flow) {
+  FlowClass& c = flows_[grid_.class_of(flow.offset)];
+  if (flow.owner >= place_.size()) place_.resize(flow.owner + 1);
+  place_[flow.owner][flow.deadline] = static_cast<std::uint32_t>(c.offset.size());
+  const std::uint64_t inverse = inverse_of(flow.period);
+  c.offset.push_back(flow.offset);
+  c.period.push_back(flow.period);
+  c.inverse.push_back(inverse);
+  c.work.push_back(event_work(flow));
+  c.owner.push_back(flow.owner * 2 + (flow.deadline ? 1 : 0));
+  update_known(flow, inverse, +1);
+}
+
+void EventStore::remove(const Flow& flow) {
+  FlowClass& c = flows_[grid_.class_of(flow.offset)];
+  const std::uint32_t place = place_[flow.owner][flow.deadline];
+  const std::uint64_t inverse = c.inverse[place];
+  const auto take_last = [place](auto& column) {
+    column[place] = column.back();
+    column.pop_back();
+  };
+  place_[c.owner.back() / 2][c.owner.back() % 2] = place;
+  take_last(c.offset);
+  take_last(c.period);
+  take_last(c.inverse);
+  take_last(c.work);
+  take_last(c.owner);
+  update_known(flow, inverse, -1);
+}
+
+// --- looking at a bucket ------------------------------------------------------------------------------------------
+
+void EventStore::enumerate(const FlowClass& flows, std::int64_t from, std::int64_t to) const {
+  for (std::size_t i = 0; i < flows.offset.size(); ++i) {
+    const std::int64_t period = flows.period[i];
+    std::int64_t at = first_at(flows.offset[i], period, flows.inverse[i], from);
+    for (; at < to && events_.size() <= bucket_events_max; at += period)
+      events_.push_back({at, flows.work[i]});
+  }
+}
+
+const std::vector<EventStore::Event>& EventStore::recount(std::uint32_t k) const {
+  events_.clear();
+  for (std::uint32_t group = 0; group <= grid_.class_of(grid_.edge(k)); ++group)
+    enumerate(flows_[group], grid_.edge(k), grid_.edge(k + 1));
+  return events_;
+}
+
+const std::vector<EventStore::Event>& EventStore::events_in(std::uint32_t k, bool empty) const {
+  if (known_at_[k] < known_max) {
+    Known& known = known_[known_at_[k]];
+    known.used = ++clock_;
+    return known.events;
+  }
+  events_.clear();
+  if (!empty) (void)recount(k);
+  std::ranges::sort(events_, {}, &Event::at);
+  if (events_.size() > known_events_max) return events_;
+  if (known_.size() < known_max) {
+    known_.emplace_back();
+    known_spans_.push_back(unused);
+  }
+  Known& oldest =
+      known_.back().bucket == buckets ? known_.back() : *std::ranges::min_element(known_, {}, &Known::used);
+  if (oldest.bucket != buckets) known_at_[oldest.bucket] = known_max;
+  oldest.bucket = k;
+  oldest.used = ++clock_;
+  oldest.events.assign(events_.begin(), events_.end());
+  known_at_[k] = static_cast<std::uint16_t>(&oldest - known_.data());
+  known_spans_[known_at_[k]] = {grid_.edge(k), grid_.edge(k + 1)};
+  return oldest.events;
+}
+
+// --- what is kept -------------------------------------------------------------------------------------------------
+
+void EventStore::come(std::vector<Event>& events, const Event& event) {
+  events.insert(std::ranges::lower_bound(events, event.at, {}, &Event::at), event);
+}
+
+void EventStore::go(std::vector<Event>& events, const Event& event) {
+  auto place = std::ranges::lower_bound(events, event.at, {}, &Event::at);
+  while (!(*place == event)) ++place;  // it is there: among those of the same instant
+  events.erase(place);
+}
+
+void EventStore::forget(std::size_t i) {
+  known_at_[known_[i].bucket] = known_max;
+  known_[i] = Known{};
+  known_spans_[i] = unused;
+}
+
+// A flow has come (+1) or gone (-1): the kept events follow.
+void EventStore::update_known(const Flow& flow, std::uint64_t inverse, int sign) {
+  for (std::size_t i = 0; i < known_spans_.size(); ++i) {
+    const auto [from, to] = known_spans_[i];
+    if (from == INT64_MAX || to <= flow.offset) continue;
+    std::int64_t at = first_at(flow.offset, flow.period, inverse, from);
+    if (at >= to) continue;
+    if ((to - from) / flow.period > std::int64_t{known_events_max}) {
+      forget(i);
+      continue;
+    }
+    auto& events = known_[i].events;
+    for (; at < to; at += flow.period) {
+      const Event event{at, event_work(flow)};
+      sign > 0 ? come(events, event) : go(events, event);
+    }
+    if (events.size() > 2 * known_events_max) forget(i);
+  }
+}
+
+}  // namespace rtchan::admission

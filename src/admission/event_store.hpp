@@ -1,0 +1,85 @@
+// Who has a deadline (or input) when: every flow of a set, and the events of those buckets that were looked at one by
+// one, kept in order and up to date, since questions come back to the same tight stretches of time again and again.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "admission/demand_sums.hpp"
+#include "admission/time_grid.hpp"
+
+namespace rtchan::admission {
+
+class EventStore {
+ public:
+  static constexpr std::size_t bucket_events_max = 1'000'000;  // more are not looked at one by one
+
+  struct Event {
+    std::int64_t at;
+    std::int64_t work;  // of a deadline; input: negative
+    [[nodiscard]] bool deadline() const noexcept { return work > 0; }
+    friend bool operator==(const Event&, const Event&) = default;
+  };
+
+  explicit EventStore(const TimeGrid& grid);
+
+  void add(const Flow& flow);
+  void remove(const Flow& flow);
+
+  // In order of time. Valid until the next call. More than bucket_events_max: the rest is left out.
+  [[nodiscard]] const std::vector<Event>& events_in(std::uint32_t k, bool empty) const;
+  // The same by counting anew, out of order; keeps nothing.
+  [[nodiscard]] const std::vector<Event>& recount(std::uint32_t k) const;
+  // Calls visit(flow) for every flow; owners are left out.
+  template <class Visit>
+  void each_flow(Visit&& visit) const {
+    for (const FlowClass& c : flows_) {
+      for (std::size_t i = 0; i < c.offset.size(); ++i) {
+        const bool deadline = c.work[i] > 0;
+        visit(Flow{c.offset[i], c.period[i], deadline ? c.work[i] : -c.work[i], 0, deadline});
+      }
+    }
+  }
+  // Calls visit(offset, owner) for each flow of deadlines that begins in bucket k (`buckets`: beyond the grid).
+  template <class Visit>
+  void each_beginning_in(std::uint32_t k, Visit&& visit) const {
+    const FlowClass& c = flows_[k == TimeGrid::buckets ? TimeGrid::classes - 1 : grid_.class_of(grid_.edge(k))];
+    for (std::size_t i = 0; i < c.offset.size(); ++i) {
+      if (c.owner[i] % 2 == 1 && grid_.bucket_of(c.offset[i]) == k) visit(c.offset[i], c.owner[i] / 2);
+    }
+  }
+
+ private:
+  struct FlowClass {  // columns: an expansion reads offset, period and inverse of everything
+    std::vector<std::int64_t> offset, period;
+    std::vector<std::uint64_t> inverse;  // floor(2^64 / period)
+    std::vector<std::int64_t> work;  // as in Event
+    std::vector<std::uint32_t> owner;  // entry * 2 + (deadline ? 1 : 0)
+  };
+  struct Known {  // a bucket's events
+    std::uint32_t bucket = TimeGrid::buckets;
+    std::uint64_t used = 0;  // when, for throwing out the oldest
+    std::vector<Event> events;
+  };
+  static constexpr std::size_t known_max = 1'024;
+  static constexpr std::size_t known_events_max = 4'096;  // larger ones are not kept
+
+  void enumerate(const FlowClass& flows, std::int64_t from, std::int64_t to) const;
+  void update_known(const Flow& flow, std::uint64_t inverse, int sign);
+  static void come(std::vector<Event>& events, const Event& event);
+  static void go(std::vector<Event>& events, const Event& event);
+  void forget(std::size_t i);
+
+  TimeGrid grid_;
+  std::array<FlowClass, TimeGrid::classes> flows_;  // by octave of their offset
+  std::vector<std::array<std::uint32_t, 2>> place_;  // per owner: index in its class; [1] deadlines, [0] input
+  mutable std::vector<Event> events_;               // of the bucket being looked at
+  mutable std::vector<Known> known_;
+  mutable std::vector<std::pair<std::int64_t, std::int64_t>> known_spans_;  // of known_: from, to; (max, max): unused
+  mutable std::vector<std::uint16_t> known_at_;  // per bucket: place in known_, known_max if none
+  mutable std::uint64_t clock_ = 0;              // counts uses of known_
+};
+
+}  // namespace rtchan::admission
