@@ -278,6 +278,7 @@ void Node::State::establish(const PathId& path) {
     reply(s.id, ipc::Accepted{c.question, c.id, c.destination.port, c.place.worker, c.source, from_signal(c.qos), c.queue});
     c.question = 0;
   }
+  if (c.voided) tell_void(c);  // while the news of the set-up was under way
 }
 
 }  // namespace rtchan::node

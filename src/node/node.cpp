@@ -13,12 +13,23 @@ namespace rtchan::node {
 
 namespace {
 
+// A quarter of what the link's signalling channel carries between two refreshes is for them; the rest is for set-ups,
+// acknowledgements, and what is lost.
+std::size_t refresh_bytes(const LinkSettings& link, const rtcop::Timing& timing) {
+  const auto packets = static_cast<std::size_t>(timing.refresh() / std::max(Duration{1}, link.signal_period)) / 4;
+  return std::max<std::size_t>(packets, 1) * wire::refresh_list_bytes;
+}
+
 rtcop::EngineConfig engine_config(const NodeConfig& config) {
   rtcop::EngineConfig engine;
   engine.self = {config.host, config.epoch};
   if (!config.links.empty()) engine.address = config.links.front().address.address;
   if (config.links.empty() && !config.addresses.empty()) engine.address = config.addresses.front();
   engine.timing = config.timing;
+  for (const LinkSettings& link : config.links) {
+    engine.refresh_bytes.push_back(refresh_bytes(link, config.timing));
+    engine.packet_period.push_back(link.signal_period);
+  }
   return engine;
 }
 
@@ -171,6 +182,8 @@ void Node::State::act(const rtcop::Action& action) {
       establish(a.path);
     } else if constexpr (std::is_same_v<T, rtcop::Gone>) {
       gone(a);
+    } else if constexpr (std::is_same_v<T, rtcop::Voided>) {
+      if (Channel* c = channel(a.path)) mark_void(*c, fmt::format("{} (said by {})", a.why, a.hop.text()));
     } else {
       static_assert(std::is_same_v<T, rtcop::Remark>);
       emit(Log{Log::Level::warn, a.text});
@@ -225,14 +238,23 @@ void Node::State::void_link(std::uint32_t link, const std::string& why) {
     if (uses && c.qos.service == ServiceClass::guaranteed && !c.voided) all.push_back(path);
   }
   std::ranges::sort(all);
-  for (const PathId& path : all) {
-    Channel& c = channels.at(path);
-    c.voided = true;
-    c.why = fmt::format("{}: {}", config.links[link].name, why);
-    if (!c.session || !c.established) continue;
-    emit(MarkQueue{*c.session, c.queue, 0, true});
-    reply(*c.session, ipc::Notice{ipc::Notice::Kind::voided, c.id, c.why});
-  }
+  const std::string text = fmt::format("{}: {}", config.links[link].name, why);
+  for (const PathId& path : all) mark_void(channels.at(path), text);
+  engine_step(rtcop::Void{std::move(all), text});  // the other end, too
+}
+
+// For good: what was sent meanwhile may have been late. A new channel can be promised something again.
+void Node::State::mark_void(Channel& c, const std::string& why) {
+  if (c.voided) return;
+  c.voided = true;
+  c.why = why;
+  if (c.established) tell_void(c);
+}
+
+void Node::State::tell_void(const Channel& c) {
+  if (!c.session || c.left) return;
+  emit(MarkQueue{*c.session, c.queue, 0, true});
+  reply(*c.session, ipc::Notice{ipc::Notice::Kind::voided, c.id, c.why});
 }
 
 // --- finding ----------------------------------------------------------------------------------------------------

@@ -340,13 +340,20 @@ TEST(Channel, over_three_hops_shares_its_delay_among_seven_stages) {
   EXPECT_EQ(world.leftovers(), "");
 }
 
-TEST(Channel, over_a_link_whose_guard_is_lost_becomes_void_and_no_other_is_promised) {
-  World world{2};
+TEST(Channel, over_a_link_whose_guard_is_lost_becomes_void_at_both_ends_and_no_other_is_promised) {
+  World world{3};
+  App& receiver = world.listen(2, 80);
   world.listen(1, 80);
   App& sender = world.start(0);
-  world.create(sender, 1, 80, control);
-  world.run(ms(10));
+  world.create(sender, 2, 80, guaranteed(500, 1'000, ms(20)));
+  world.run(ms(20));
+  ASSERT_EQ(sender.created.size(), 1U);
   world.give(0, LinkVoided{0, "the guard was removed"});
+  world.run(ms(10));
+  ASSERT_EQ(receiver.notices.size(), 1U);
+  EXPECT_EQ(receiver.notices[0].kind, ipc::Notice::Kind::voided);
+  EXPECT_NE(world.node(2).channels()[0].voided, false);
+  EXPECT_EQ(receiver.marks[receiver.accepted[0].queue.offset], 0U) << "it lives on";
   ASSERT_EQ(sender.notices.size(), 1U);
   EXPECT_EQ(sender.notices[0].kind, ipc::Notice::Kind::voided);
   EXPECT_TRUE(world.node(0).channels()[0].voided);

@@ -113,6 +113,8 @@ struct Node::State {
   void set_timer(Instant when, Due what, const PathId& path) { timers.emplace(when, what, path); }
   void shut_down();
   void void_link(std::uint32_t link, const std::string& why);
+  void mark_void(Channel& c, const std::string& why);
+  void tell_void(const Channel& c);
 
   // requests.cpp
   void open_session(const SessionOpened& event);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "rtcop/engine.hpp"
 
@@ -22,6 +23,7 @@ void Engine::perform(Deed deed, const PathId& id, Path& path, const Cause& cause
     case Deed::refuse_back: return refuse_back(id, path, *cause.refuse);
     case Deed::give_up: return give_up(id, path, cause);
     case Deed::end: return end(id, path, cause);
+    case Deed::pass_void: return pass_void(id, path, cause);
   }
 }
 
@@ -34,6 +36,11 @@ void Engine::pass_setup(const PathId& id, Path& path, const Cause& cause) {
   }
   if (next == path.up) {
     return refuse_back(id, path, refusal(id, Errc::no_route, "the next hop is where the request came from"));
+  }
+  if (!refreshable(next)) {
+    auto why = refusal(id, Errc::refused, "signalling to the next hop cannot keep more leases alive");
+    why.resource = Resource::link;
+    return refuse_back(id, path, why);
   }
   path.down = next;
   ++neighbours_[next].paths;
@@ -113,6 +120,28 @@ void Engine::pass_start(const PathId& id, Path& path) {
     out_->emplace_back(Establish{id});
   } else {
     send(path.up, id, wire::Start{id});
+  }
+}
+
+// --- what was promised holds no more --------------------------------------------------------------------------------
+
+void Engine::pass_void(const PathId& id, const Path& path, const Cause& cause) {
+  if (cause.from != nobody) out_->emplace_back(Voided{id, std::string{cause.why}, cause.hop});
+  for (const NeighbourIndex n : {path.up, path.down}) {
+    if (n != nobody && n != cause.from) neighbours_[n].voided.push_back(id);
+  }
+}
+
+// Many paths to a message: a link takes all of its channels with it.
+void Engine::tell_voided(std::string_view why, const IpAddress& hop) {
+  for (NeighbourIndex i = 0; i < neighbours_.size(); ++i) {
+    auto paths = std::exchange(neighbours_[i].voided, {});
+    std::ranges::sort(paths);
+    for (std::span<const PathId> rest{paths}; !rest.empty();) {
+      wire::Voided list{hop, std::string{why}, {}};
+      rest = rest.subspan(wire::take_voided(rest, list));
+      send(i, PathId{}, std::move(list));
+    }
   }
 }
 

@@ -47,12 +47,18 @@ void Engine::step(Instant now, const Event& event, std::vector<Action>& out) {
       cause.reason = e.reason;
       cause.hop = config_.address;
       happen(e.path, PathEvent::close, cause);
+    } else if constexpr (std::is_same_v<T, Void>) {
+      cause.why = e.why;
+      cause.hop = config_.address;
+      for (const PathId& path : e.paths) happen(path, PathEvent::voided, cause);
+      tell_voided(e.why, config_.address);
     } else if constexpr (std::is_same_v<T, Received>) {
       receive(e);
     } else {
       static_assert(std::is_same_v<T, Tick>);
       expire_paths();
       if (now_ >= refresh_due_) refresh();
+      if (now_ >= slice_due_) refresh_slice();
     }
   };
   std::visit(handle, event);
@@ -104,7 +110,7 @@ void Engine::flush(Instant now, std::vector<Action>& out) {
 }
 
 Instant Engine::next_wake() const {
-  Instant wake = refresh_due_;
+  Instant wake = std::min(refresh_due_, slice_due_);
   if (!touched_.empty()) return long_ago;
   if (!due_.empty()) wake = std::min(wake, due_.begin()->first);
   if (!expiries_.empty()) wake = std::min(wake, expiries_.begin()->first);
@@ -166,31 +172,17 @@ void Engine::receive_message(NeighbourIndex from, const wire::SignalMessage& mes
       cause.reason = m.reason;
       cause.hop = m.hop;
       happen(m.path, PathEvent::teardown, cause);
+    } else if constexpr (std::is_same_v<T, wire::Voided>) {
+      cause.why = m.text;
+      cause.hop = m.hop;
+      for (const PathId& path : m.paths) happen(path, PathEvent::voided, cause);
+      tell_voided(m.text, m.hop);
     } else {
       static_assert(std::is_same_v<T, wire::Refresh>);
       take_refresh(from, m);
     }
   };
   std::visit(handle, message.body);
-}
-
-void Engine::take_refresh(NeighbourIndex from, const wire::Refresh& refresh) {
-  const Instant until = now_ + config_.timing.kept();
-  for (const PathId& id : refresh.paths) {
-    const auto found = paths_.find(id);
-    Path* path = found == paths_.end() ? nullptr : &found->second;
-    if (path != nullptr && path->up == from && !path->source) {
-      if (path->lease_up != never) path->lease_up = until;
-    } else if (path != nullptr && path->down == from && !path->destination) {
-      if (path->lease_down != never) path->lease_down = until;
-    } else {
-      ++counters_.disowned;
-      Cause cause;
-      cause.reason = wire::TeardownReason::unknown;
-      cause.hop = config_.address;
-      tell_teardown(id, from, nullptr, cause);
-    }
-  }
 }
 
 std::uint64_t Engine::send(NeighbourIndex to, const PathId& path, const wire::SignalBody& body) {
@@ -267,7 +259,8 @@ NeighbourIndex Engine::neighbour(std::uint32_t link, const Endpoint& address) {
   while (index < neighbours_.size() && neighbours_[index].neighbour != nullptr) ++index;
   if (index == neighbours_.size()) neighbours_.emplace_back();
   neighbours_[index].neighbour =
-      std::make_unique<Neighbour>(link, address, config_.self, config_.timing, random_.next());
+      std::make_unique<Neighbour>(link, address, config_.self, config_.timing, random_.next(),
+                                  link < config_.packet_period.size() ? config_.packet_period[link] : Duration{0});
   by_address_.emplace(std::pair{link, address}, index);
   return index;
 }

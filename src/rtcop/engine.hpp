@@ -45,9 +45,10 @@ struct Rejected { wire::Refuse why; };               // answers Ask
 struct Opened { PathId path{}; Label label{}; };     // answers OpenClip; label: what upstream puts on packets
 struct OpenFailed { PathId path{}; std::string why; };  // answers OpenClip
 struct Close { PathId path{}; wire::TeardownReason reason = wire::TeardownReason::closed; };
+struct Void { std::vector<PathId> paths; std::string why; };  // what this node promised to them holds no more
 struct Received { std::uint32_t link = 0; Endpoint from{}; std::span<const std::byte> bytes; };
 struct Tick {};                                      // next_wake() has come
-using Event = std::variant<Open, Reserved, Denied, Agreed, Rejected, Opened, OpenFailed, Close, Received, Tick>;
+using Event = std::variant<Open, Reserved, Denied, Agreed, Rejected, Opened, OpenFailed, Close, Void, Received, Tick>;
 
 // --- actions ----------------------------------------------------------------------------------------------------
 struct Transmit { std::uint32_t link; Endpoint to; std::vector<std::byte> bytes; };
@@ -62,8 +63,9 @@ struct Gone {                                        // the engine has forgotten
   wire::TeardownReason reason;                       // otherwise
   IpAddress hop;                                     // who began it
 };
+struct Voided { PathId path; std::string why; IpAddress hop; };  // somebody else on the route: tell the application
 struct Remark { std::string text; };                 // for the log
-using Action = std::variant<Transmit, Reserve, Ask, OpenClip, Establish, Gone, Remark>;
+using Action = std::variant<Transmit, Reserve, Ask, OpenClip, Establish, Gone, Voided, Remark>;
 
 struct EngineCounters {
   std::array<std::uint64_t, wire::signal_drops> dropped{};  // packets, by reason
@@ -82,6 +84,10 @@ struct EngineConfig {
   Timing timing{};
   std::size_t neighbours = 1'024;      // table size: a hub of a thousand leaves; others get silence
   std::size_t paths = 1'000'000;       // table size
+  // By link: bytes of refreshes that its signalling channel can carry in one Timing::refresh(). Beyond, paths are
+  // refused. Links that are not listed: no bound.
+  std::vector<std::size_t> refresh_bytes;
+  std::vector<Duration> packet_period;  // by link: of its signalling channel
 };
 
 class Engine {
@@ -119,6 +125,7 @@ class Engine {
     wire::TeardownReason reason = wire::TeardownReason::expired;
     IpAddress hop{};
     std::uint64_t cancels = 0;
+    std::string_view why{};    // voided
   };
 
   // paths.cpp
@@ -131,7 +138,13 @@ class Engine {
   void expire_paths();
   void expire_path(const PathId& id, NeighbourIndex from, wire::TeardownReason reason, std::string_view why);
   void lose(NeighbourIndex neighbour);
+
+  // leases.cpp
   void refresh();
+  void refresh_slice();
+  [[nodiscard]] std::size_t refresh_bytes(NeighbourIndex neighbour) const;
+  [[nodiscard]] bool refreshable(NeighbourIndex neighbour) const;
+  void take_refresh(NeighbourIndex from, const wire::Refresh& refresh);
 
   // deeds.cpp
   void perform(Deed deed, const PathId& id, Path& path, const Cause& cause);
@@ -144,6 +157,8 @@ class Engine {
   void refuse_back(const PathId& id, Path& path, const wire::Refuse& why);
   void give_up(const PathId& id, Path& path, const Cause& cause);
   void end(const PathId& id, Path& path, const Cause& cause);
+  void pass_void(const PathId& id, const Path& path, const Cause& cause);
+  void tell_voided(std::string_view why, const IpAddress& hop);
   void tell_teardown(const PathId& id, NeighbourIndex to, const Path* path, const Cause& cause);
   void forget(const PathId& id, Path& path, const Cause& cause, const wire::Refuse* refusal);
 
@@ -153,7 +168,6 @@ class Engine {
   NeighbourIndex meet_stranger(const Received& event, const wire::SignalPacket& packet);
   void greeted(NeighbourIndex index, Neighbour::Greeting greeting);
   [[nodiscard]] bool host_taken(NeighbourIndex index) const;
-  void take_refresh(NeighbourIndex from, const wire::Refresh& refresh);
   void undelivered(NeighbourIndex from, const Neighbour::Undelivered& message);
   std::uint64_t send(NeighbourIndex to, const PathId& path, const wire::SignalBody& body);
   [[nodiscard]] wire::Refuse refusal(const PathId& path, Errc code, std::string text) const;
@@ -166,6 +180,10 @@ class Engine {
     std::unique_ptr<Neighbour> neighbour;
     std::size_t paths = 0;     // that name it up or down
     Instant due = never;       // as in due_
+    std::vector<PathId> living;       // to be listed in this interval, sorted,
+    std::size_t listed = 0;           // so many of them have been;
+    std::size_t listed_bytes = 0;     // what all of them take
+    std::vector<PathId> voided;       // to be told, once the event has been dealt with
   };
   struct Pending {             // an end turned a message around
     PathId path;
@@ -186,6 +204,8 @@ class Engine {
   std::unordered_map<PathId, Path> paths_;
   std::set<std::pair<Instant, PathId>> expiries_;
   Instant refresh_due_ = never;
+  Instant slice_due_ = never;
+  unsigned slice_ = 0;
   std::deque<Pending> pending_;
   EngineCounters counters_{};
 };

@@ -31,27 +31,30 @@ void NumberWindow::reset() noexcept {
 }
 
 Neighbour::Neighbour(std::uint32_t link, const Endpoint& address, const Identity& self, const Timing& timing,
-                     std::uint64_t seed)
-    : link_(link), address_(address), self_(self), timing_(timing), random_(seed) {}
+                     std::uint64_t seed, Duration packet_period)
+    : link_(link), address_(address), self_(self), timing_(timing), random_(seed), packet_period_(packet_period) {}
 
 // --- sending ----------------------------------------------------------------------------------------------------
 
 std::uint64_t Neighbour::send(Instant now, const PathId& path, const wire::SignalBody& body) {
-  const std::uint64_t number = ++last_number_;
   Message message;
   message.path = path;
   message.type = wire::type_of(body);
+  const bool of_many = message.type == wire::SignalType::refresh || message.type == wire::SignalType::voided;
+  Lane& own = of_many ? standing_ : paths_;
+  const std::uint64_t number = ++own.last_number | (of_many ? standing : 0);
   message.queued = now;
   message.bytes = wire::encode_message(number, body);
-  waiting_.emplace_hint(waiting_.end(), number, std::move(message));
+  own.waiting.emplace_hint(own.waiting.end(), number, std::move(message));
   accused_ = false;
   if (!up_ && nonce_ == 0) ask(now);
   return number;
 }
 
 bool Neighbour::cancel(std::uint64_t number) {
-  if (waiting_.erase(number) > 0) return false;
-  under_way_.erase(number);
+  Lane& own = lane(number);
+  if (own.waiting.erase(number) > 0) return false;
+  own.under_way.erase(number);
   return true;
 }
 
@@ -60,7 +63,13 @@ void Neighbour::cancel_path(const PathId& path) {
     return entry.second.path == path && entry.second.type != wire::SignalType::teardown &&
            entry.second.type != wire::SignalType::refuse;
   };
-  std::erase_if(under_way_, superseded);
+  std::erase_if(paths_.under_way, superseded);
+}
+
+void Neighbour::cancel_refreshes() {
+  const auto refresh = [](const auto& entry) { return entry.second.type == wire::SignalType::refresh; };
+  std::erase_if(standing_.under_way, refresh);
+  std::erase_if(standing_.waiting, refresh);
 }
 
 Duration Neighbour::timeout(std::uint8_t attempts) {
@@ -72,13 +81,11 @@ Duration Neighbour::timeout(std::uint8_t attempts) {
   return base - base / 4 + Duration{static_cast<std::int64_t>(random_.below(2 * quarter + 1))};
 }
 
-void Neighbour::admit_waiting(Instant now) {
-  while (up_ && !waiting_.empty() && under_way_.size() < window) {
-    auto next = waiting_.begin();
-    if (!under_way_.empty() && next->first - under_way_.begin()->first >= reach) return;
-    auto node = waiting_.extract(next);
+void Neighbour::admit_waiting(Instant now, Lane& own) {
+  while (up_ && !own.waiting.empty() && own.room()) {
+    auto node = own.waiting.extract(own.waiting.begin());
     node.mapped().due = now;
-    under_way_.insert(under_way_.end(), std::move(node));
+    own.under_way.insert(own.under_way.end(), std::move(node));
   }
 }
 
@@ -97,7 +104,10 @@ void Neighbour::transmit(Instant now, Message& message) {
 }
 
 void Neighbour::flush(Instant now, std::vector<std::vector<std::byte>>& packets) {
-  admit_waiting(now);
+  if (now < packet_free_) return;
+  const std::uint64_t before = counters_.packets_out;
+  admit_waiting(now, standing_);
+  admit_waiting(now, paths_);
   std::vector<std::byte> packet = wire::encode_head(self_.epoch, epoch_);
   const auto put = [&](std::span<const std::byte> bytes) {
     if (!wire::append_message(packet, bytes)) {
@@ -110,10 +120,12 @@ void Neighbour::flush(Instant now, std::vector<std::vector<std::byte>>& packets)
   };
   std::vector<Message*> due;
   if (up_) {
-    for (auto& [number, message] : under_way_) {
-      if (message.due > now) continue;
-      transmit(now, message);
-      due.push_back(&message);
+    for (Lane* own : {&standing_, &paths_}) {
+      for (auto& [number, message] : own->under_way) {
+        if (message.due > now) continue;
+        transmit(now, message);
+        due.push_back(&message);
+      }
     }
   }
   if (hello_due(now)) put(hello_bytes(now));
@@ -124,6 +136,8 @@ void Neighbour::flush(Instant now, std::vector<std::vector<std::byte>>& packets)
     packets.push_back(std::move(packet));
     ++counters_.packets_out;
   }
+  const auto sent = static_cast<std::int64_t>(counters_.packets_out - before);
+  packet_free_ = std::max(packet_free_, now - packet_burst * packet_period_) + sent * packet_period_;
 }
 
 std::vector<std::byte> Neighbour::hello_bytes(Instant now) {
@@ -189,11 +203,13 @@ Neighbour::Greeting Neighbour::adopt(Instant now, std::uint64_t sender_epoch, Ho
   host_ = host;
   if (sender_epoch == old) return was_up ? Greeting::nothing : Greeting::came_up;
   epoch_ = sender_epoch;
-  received_.reset();
+  for (Lane* own : {&standing_, &paths_}) own->received.reset();
   srtt_ = Duration{0};
   if (old == 0) return Greeting::came_up;
-  under_way_.clear();
-  waiting_.clear();
+  for (Lane* own : {&standing_, &paths_}) {
+    own->under_way.clear();
+    own->waiting.clear();
+  }
   ++counters_.restarts;
   return Greeting::restarted;
 }
@@ -215,14 +231,15 @@ bool Neighbour::believed(Instant now, std::uint64_t sender_epoch, std::uint64_t 
 bool Neighbour::take(std::uint64_t number, std::uint8_t attempt) {
   ++counters_.messages_in;
   acks_.push_back(wire::Ack{number, attempt});
-  if (received_.take(number)) return true;
+  if (lane(number).received.take(number & ~standing)) return true;
   ++counters_.duplicates;
   return false;
 }
 
 void Neighbour::acknowledged(Instant now, const wire::Ack& ack) {
-  const auto found = under_way_.find(ack.number);
-  if (found == under_way_.end()) return;
+  Lane& own = lane(ack.number);
+  const auto found = own.under_way.find(ack.number);
+  if (found == own.under_way.end()) return;
   const Message& message = found->second;
   // Only an attempt whose time is known gives a sample.
   Duration sample{-1};
@@ -241,7 +258,7 @@ void Neighbour::acknowledged(Instant now, const wire::Ack& ack) {
     }
     srtt_ = std::max(srtt_, Duration{1});
   }
-  under_way_.erase(found);
+  own.under_way.erase(found);
 }
 
 // --- time -------------------------------------------------------------------------------------------------------
@@ -255,30 +272,32 @@ void Neighbour::expire(Instant now, std::vector<Undelivered>& out) {
       return true;
     });
   };
-  const auto before = under_way_.size();
-  drop(under_way_, [&](const Message& m) { return collided() || now - m.first_sent >= timing_.lease; });
-  if (up_ && under_way_.size() < before && now - heard_ >= timing_.lease) up_ = false;  // silent: meet anew
-  if (!up_) drop(waiting_, [&](const Message& m) { return collided() || now - m.queued >= timing_.lease; });
+  const std::size_t before = unacknowledged();
+  for (Lane* own : {&standing_, &paths_}) {
+    drop(own->under_way, [&](const Message& m) { return collided() || now - m.first_sent >= timing_.lease; });
+  }
+  if (up_ && unacknowledged() < before && now - heard_ >= timing_.lease) up_ = false;  // silent: meet anew
+  for (Lane* own : {&standing_, &paths_}) {
+    if (!up_) drop(own->waiting, [&](const Message& m) { return collided() || now - m.queued >= timing_.lease; });
+  }
   if (nonce_ != 0 && now - hello_since_ >= timing_.lease) {
     stop_asking();
-    if (!up_ && !(waiting_.empty() && under_way_.empty())) ask(now);
+    if (!up_ && unacknowledged() > 0) ask(now);
   }
 }
 
 Instant Neighbour::due() const noexcept {
   Instant due = hello_wanted_ || !acks_.empty() ? long_ago : hello_due_;
   if (nonce_ != 0) due = std::min(due, hello_since_ + timing_.lease);
-  if (up_) {
-    for (const auto& [number, message] : under_way_) due = std::min(due, message.due);
-    const bool room = under_way_.size() < window &&
-                      (under_way_.empty() || waiting_.empty() ||
-                       waiting_.begin()->first - under_way_.begin()->first < reach);
-    if (!waiting_.empty() && room) due = long_ago;
-  } else {
-    for (const auto& [number, message] : under_way_) due = std::min(due, message.first_sent + timing_.lease);
-    if (!waiting_.empty()) due = std::min(due, waiting_.begin()->second.queued + timing_.lease);
+  for (const Lane* own : {&standing_, &paths_}) {
+    for (const auto& [number, message] : own->under_way) {
+      due = std::min(due, up_ ? message.due : message.first_sent + timing_.lease);
+    }
+    if (own->waiting.empty()) continue;
+    if (!up_) due = std::min(due, own->waiting.begin()->second.queued + timing_.lease);
+    if (up_ && own->room()) due = long_ago;
   }
-  return due;
+  return due == never ? never : std::max(due, packet_free_);
 }
 
 }  // namespace rtchan::rtcop

@@ -8,7 +8,9 @@
 // * Every other message has a number and is sent again until acknowledged (capped exponential back-off), at most
 //   `window` at a time; the receiver suppresses duplicates by number alone.
 // * A message that will not arrive within one lease is reported undelivered.
-// * All that is due in one step leaves together, several messages to a packet.
+// * All that is due in one step leaves together, several messages to a packet. Beyond a burst, packets are no more
+//   frequent than the link's signalling channel takes them: what comes meanwhile shares the next one. (Else a crowd of
+//   set-ups fills the channel with packets of one acknowledgement each, and leases are lost behind them.)
 #pragma once
 
 #include <array>
@@ -56,18 +58,25 @@ class Neighbour {
   static constexpr std::size_t window = 64;             // messages under way: 13 KB, far below any socket buffer
   static constexpr std::uint64_t reach = NumberWindow::reach / 2;  // between oldest and newest under way
   static constexpr std::size_t queue_bound = 65'536;    // waiting messages; beyond it set-ups are refused
+  // Messages about many paths (refresh, voided) are numbered apart, with this bit: no crowd of set-ups that waits for its
+  // turn keeps leases from being renewed.
+  static constexpr std::uint64_t standing = std::uint64_t{1} << 63;
+  static constexpr std::size_t standing_window = 16;
+  static constexpr int packet_burst = 8;                // a set-up alone is never held back
 
   Neighbour(std::uint32_t link, const Endpoint& address, const Identity& self, const Timing& timing,
-            std::uint64_t seed);
+            std::uint64_t seed, Duration packet_period = {});
 
   // --- sending ---
   // Queues; returns the message's number.
   std::uint64_t send(Instant now, const PathId& path, const wire::SignalBody& body);
-  [[nodiscard]] bool full() const noexcept { return waiting_.size() >= queue_bound; }
+  [[nodiscard]] bool full() const noexcept { return paths_.waiting.size() >= queue_bound; }
   // The message is not needed any more. False: it was never transmitted, so the neighbour cannot know of it.
   bool cancel(std::uint64_t number);
   // Forgets COMMIT, CONFIRM, START and SETUP of this path that are not acknowledged: a TEARDOWN follows.
   void cancel_path(const PathId& path);
+  // Forgets refreshes: newer ones follow.
+  void cancel_refreshes();
 
   // --- receiving ---
   enum class Greeting : std::uint8_t { nothing, came_up, restarted, collided };
@@ -82,7 +91,7 @@ class Neighbour {
   bool believed(Instant now, std::uint64_t sender_epoch, std::uint64_t receiver_epoch);
   // A numbered message: queues the acknowledgement; false: a duplicate.
   bool take(std::uint64_t number, std::uint8_t attempt);
-  void mark_seen(std::uint64_t number) { (void)received_.take(number); }
+  void mark_seen(std::uint64_t number) { (void)lane(number).received.take(number & ~standing); }
   void acknowledged(Instant now, const wire::Ack& ack);
 
   // --- time ---
@@ -107,8 +116,8 @@ class Neighbour {
   // One of the two claims a host id that is taken.
   [[nodiscard]] bool collided() const noexcept { return collided_ || accused_; }
   [[nodiscard]] Instant heard() const noexcept { return heard_; }
-  [[nodiscard]] bool idle() const noexcept { return under_way_.empty() && waiting_.empty() && acks_.empty(); }
-  [[nodiscard]] std::size_t unacknowledged() const noexcept { return under_way_.size() + waiting_.size(); }
+  [[nodiscard]] bool idle() const noexcept { return unacknowledged() == 0 && acks_.empty(); }
+  [[nodiscard]] std::size_t unacknowledged() const noexcept { return paths_.size() + standing_.size(); }
   [[nodiscard]] Duration round_trip() const noexcept { return srtt_; }
   [[nodiscard]] const NeighbourCounters& counters() const noexcept { return counters_; }
 
@@ -123,10 +132,24 @@ class Neighbour {
     Instant due{};
     std::uint8_t attempts = 0;
   };
+  // Messages that are numbered together, on their way out and in.
+  struct Lane {
+    std::size_t window;
+    std::uint64_t last_number = 0;
+    std::map<std::uint64_t, Message> under_way;
+    std::map<std::uint64_t, Message> waiting;
+    NumberWindow received;
+    [[nodiscard]] std::size_t size() const noexcept { return under_way.size() + waiting.size(); }
+    [[nodiscard]] bool room() const noexcept {  // for the first that waits
+      return under_way.size() < window &&
+             (under_way.empty() || waiting.begin()->first - under_way.begin()->first < reach);
+    }
+  };
+  [[nodiscard]] Lane& lane(std::uint64_t number) noexcept { return (number & standing) != 0 ? standing_ : paths_; }
   void ask(Instant now);  // (again) for an echo of a nonce
   void stop_asking() noexcept;
   Greeting adopt(Instant now, std::uint64_t sender_epoch, HostId host);
-  void admit_waiting(Instant now);
+  void admit_waiting(Instant now, Lane& lane);
   void transmit(Instant now, Message& message);
   [[nodiscard]] Duration timeout(std::uint8_t attempts);
   [[nodiscard]] std::vector<std::byte> hello_bytes(Instant now);
@@ -152,12 +175,12 @@ class Neighbour {
   Instant hello_since_ = never;   // asking since
   std::uint8_t hello_attempts_ = 0;
 
-  std::uint64_t last_number_ = 0;
-  std::map<std::uint64_t, Message> under_way_;
-  std::map<std::uint64_t, Message> waiting_;
-  NumberWindow received_;
+  Lane paths_{.window = window, .under_way = {}, .waiting = {}, .received = {}};
+  Lane standing_{.window = standing_window, .under_way = {}, .waiting = {}, .received = {}};
   std::vector<wire::Ack> acks_;
 
+  Duration packet_period_;
+  Instant packet_free_ = long_ago;  // when the next packet beyond the burst may leave
   Duration srtt_{}, deviation_{};
   NeighbourCounters counters_;
 };

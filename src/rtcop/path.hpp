@@ -44,8 +44,9 @@ enum class PathEvent : std::uint8_t {
   teardown,    // from either neighbour
   close,       // the node: an application ended it, or died
   expire,      // set-up or lease ran out, or a neighbour was lost
+  voided,      // the node, or either neighbour: what was promised holds no more
 };
-inline constexpr std::size_t path_events = 12;
+inline constexpr std::size_t path_events = 13;
 
 enum class Deed : std::uint8_t {
   ignore,        // late or repeated: nothing to do
@@ -59,6 +60,7 @@ enum class Deed : std::uint8_t {
   refuse_back,   // REFUSE upstream; the node frees
   give_up,       // REFUSE upstream, TEARDOWN downstream; the node frees
   end,           // TEARDOWN to both neighbours but the one who said so; the node frees
+  pass_void,     // VOIDED to both neighbours but the one who said so; the node tells its application
 };
 
 struct Transition {

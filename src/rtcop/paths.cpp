@@ -37,7 +37,16 @@ void Engine::happen(const PathId& id, PathEvent event, const Cause& cause) {
   const Transition step = transition(path.state, event);
   ++counters_.transitions[static_cast<std::size_t>(path.state)][static_cast<std::size_t>(event)];
   if (step.next != PathState::none) path.state = step.next;  // a path that ends keeps its last state until forget()
-  perform(step.deed, id, path, cause);
+  if (step.deed != Deed::give_up || event != PathEvent::voided) return perform(step.deed, id, path, cause);
+  // A set-up is not finished on a promise that nobody can keep. Who said so holds the path still.
+  wire::Refuse why = refusal(id, Errc::refused, std::string{cause.why});
+  why.resource = Resource::link;
+  why.hop = cause.hop;
+  Cause over;
+  over.refuse = &why;
+  over.reason = wire::TeardownReason::failed;
+  over.hop = cause.hop;
+  perform(step.deed, id, path, over);
 }
 
 // Who may say so: upstream and downstream of this very path, or the node itself.
@@ -49,6 +58,7 @@ bool Engine::entitled(const Path& path, PathEvent event, NeighbourIndex from) co
     case PathEvent::start: return path.destination ? from == nobody : from == path.down && from != nobody;
     case PathEvent::refuse: return path.destination ? from == nobody : from == path.down && from != nobody;
     case PathEvent::teardown: return from != nobody && (from == path.up || from == path.down);
+    case PathEvent::voided: return from == nobody || from == path.up || from == path.down;
     case PathEvent::reserved:
     case PathEvent::denied:
     case PathEvent::opened:
@@ -67,6 +77,11 @@ std::optional<wire::Refuse> Engine::unfit(const wire::Setup& setup, NeighbourInd
   }
   if (setup.hops >= setup.hop_limit) {
     return refusal(setup.path, Errc::no_route, fmt::format("more than {} hops: a loop?", setup.hop_limit));
+  }
+  if (from != nobody && !refreshable(from)) {
+    auto why = refusal(setup.path, Errc::refused, "signalling to the previous hop cannot keep more leases alive");
+    why.resource = Resource::link;
+    return why;
   }
   if (paths_.size() >= config_.paths) return refusal(setup.path, Errc::exhausted, "the table of paths is full");
   return std::nullopt;
@@ -143,39 +158,6 @@ void Engine::lose(NeighbourIndex neighbour) {
     ++counters_.lost_paths;
     expire_path(id, neighbour, wire::TeardownReason::lost, why);
   }
-}
-
-// Looks at all leases and lists to each neighbour what lives with it.
-void Engine::refresh() {
-  std::vector<PathId> tired;
-  std::vector<std::vector<PathId>> living(neighbours_.size());
-  for (const auto& [id, path] : paths_) {
-    if (path.lease_up <= now_ || path.lease_down <= now_) {
-      tired.push_back(id);
-    } else if (path.state >= PathState::committed) {
-      if (path.up != nobody) living[path.up].push_back(id);
-      if (path.down != nobody) living[path.down].push_back(id);
-    }
-  }
-  std::ranges::sort(tired);
-  for (const PathId& id : tired) {
-    ++counters_.lease_expiries;
-    expire_path(id, nobody, wire::TeardownReason::expired, "the lease was not renewed");
-  }
-  for (NeighbourIndex i = 0; i < living.size(); ++i) {
-    auto& paths = living[i];
-    if (paths.empty()) continue;
-    std::ranges::sort(paths);
-    neighbours_[i].neighbour->cancel_path(PathId{});  // an older list says less
-    for (std::span<const PathId> rest{paths}; !rest.empty();) {
-      wire::Refresh list;
-      rest = rest.subspan(wire::take_refresh(rest, list));
-      send(i, PathId{}, std::move(list));
-    }
-  }
-  const auto eighth = static_cast<std::uint64_t>(config_.timing.refresh().count() / 8);
-  const Duration jitter{static_cast<std::int64_t>(random_.below(eighth + 1))};
-  refresh_due_ = paths_.empty() ? never : now_ + config_.timing.refresh() - jitter;
 }
 
 }  // namespace rtchan::rtcop

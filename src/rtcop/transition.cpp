@@ -15,7 +15,8 @@ constexpr Transition before_commit(PathState state, PathEvent event) {
   switch (event) {
     case PathEvent::teardown:
     case PathEvent::close: return {none, end};
-    case PathEvent::expire: return {none, give_up};
+    case PathEvent::expire:
+    case PathEvent::voided: return {none, give_up};
     case PathEvent::setup:
     case PathEvent::reserved:
     case PathEvent::denied:
@@ -37,6 +38,7 @@ constexpr Transition after_commit(PathState state, PathEvent event) {
     case PathEvent::teardown:
     case PathEvent::close:
     case PathEvent::expire: return {none, end};
+    case PathEvent::voided: return {state, pass_void};
     case PathEvent::setup:
     case PathEvent::reserved:
     case PathEvent::denied:
@@ -109,6 +111,7 @@ const char* name(PathEvent event) noexcept {
     case PathEvent::teardown: return "teardown";
     case PathEvent::close: return "close";
     case PathEvent::expire: return "expire";
+    case PathEvent::voided: return "voided";
   }
   return "?";
 }
@@ -126,6 +129,7 @@ const char* name(Deed deed) noexcept {
     case refuse_back: return "refuse back";
     case give_up: return "give up";
     case end: return "end";
+    case pass_void: return "pass void";
   }
   return "?";
 }

@@ -193,6 +193,15 @@ Commit decode_commit(ByteReader& r) {
   return m;
 }
 
+// An explanation as it may travel.
+std::string printable(std::string_view said) {
+  std::string text{said.substr(0, signal_text_bytes)};
+  for (char& c : text) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return text;
+}
+
 void encode(ByteWriter& w, const Refuse& m) {
   put(w, m.path);
   w.put(static_cast<std::uint8_t>(m.code));
@@ -202,10 +211,7 @@ void encode(ByteWriter& w, const Refuse& m) {
   put(w, m.fitting_delay);
   w.put(m.fitting_rate_nano);
   w.put(static_cast<std::uint8_t>(m.again));
-  std::string text = m.text.substr(0, signal_text_bytes);
-  for (char& c : text) {
-    if (c < ' ' || c > '~') c = '?';
-  }
+  const std::string text = printable(m.text);
   if (text.empty()) return;
   w.put(tag_text);
   w.put(static_cast<std::uint16_t>(text.size()));
@@ -240,8 +246,7 @@ Teardown decode_teardown(ByteReader& r) {
 }
 
 // Runs of one source host: {u64 host, u16 count, first sequence, gap - 1 to the next, ...} as varints.
-void encode(ByteWriter& w, const Refresh& m) {
-  const auto& paths = m.paths;
+void encode_paths(ByteWriter& w, const std::vector<PathId>& paths) {
   for (std::size_t i = 0; i < paths.size();) {
     std::size_t end = i + 1;
     while (end < paths.size() && paths[end].source == paths[i].source) ++end;
@@ -252,24 +257,45 @@ void encode(ByteWriter& w, const Refresh& m) {
     i = end;
   }
 }
-Refresh decode_refresh(ByteReader& r) {
-  Refresh m;
+std::vector<PathId> decode_paths(ByteReader& r) {
+  std::vector<PathId> paths;
   while (r.good() && r.left() > 0) {
     const HostId host{r.get<std::uint64_t>()};
     const auto count = r.get<std::uint16_t>();
-    if (count == 0 || count > r.left() || (!m.paths.empty() && !(m.paths.back().source < host))) {
+    if (count == 0 || count > r.left() || (!paths.empty() && !(paths.back().source < host))) {
       r.fail();
       break;
     }
     std::uint64_t sequence = r.varint();
-    m.paths.push_back(PathId{host, sequence});
+    paths.push_back(PathId{host, sequence});
     for (std::uint16_t k = 1; k < count && r.good(); ++k) {
       const std::uint64_t gap = r.varint();
       if (gap >= UINT64_MAX - sequence) r.fail();  // would wrap
       sequence += gap + 1;
-      m.paths.push_back(PathId{host, sequence});
+      paths.push_back(PathId{host, sequence});
     }
   }
+  return paths;
+}
+
+void encode(ByteWriter& w, const Refresh& m) { encode_paths(w, m.paths); }
+Refresh decode_refresh(ByteReader& r) { return Refresh{decode_paths(r)}; }
+
+void encode(ByteWriter& w, const Voided& m) {
+  put(w, m.hop);
+  const std::string text = printable(m.text);
+  w.put(static_cast<std::uint8_t>(text.size()));
+  w.bytes(std::as_bytes(std::span{text}));
+  encode_paths(w, m.paths);
+}
+Voided decode_voided(ByteReader& r) {
+  Voided m;
+  m.hop = get_address(r);
+  const auto length = r.get<std::uint8_t>();
+  const auto text = r.bytes(length);
+  m.text.assign(reinterpret_cast<const char*>(text.data()), text.size());
+  if (m.text.size() > signal_text_bytes || printable(m.text) != m.text) r.fail();
+  m.paths = decode_paths(r);
   return m;
 }
 
@@ -318,6 +344,7 @@ SignalBody decode_fields(SignalType type, ByteReader& r) {
     case SignalType::refuse: return decode_refuse(r);
     case SignalType::teardown: return decode_teardown(r);
     case SignalType::refresh: return decode_refresh(r);
+    case SignalType::voided: return decode_voided(r);
   }
   r.fail();
   return Hello{};
@@ -333,7 +360,7 @@ std::optional<SignalDrop> decode_message(ByteReader& packet, SignalMessage& m) {
   if (!packet.good() || length < signal_message_header_bytes) return SignalDrop::bad_length;
   ByteReader body{packet.bytes(length - signal_message_header_bytes)};
   if (!packet.good()) return SignalDrop::bad_length;
-  if (type < static_cast<std::uint8_t>(SignalType::hello) || type > static_cast<std::uint8_t>(SignalType::refresh)) {
+  if (type < static_cast<std::uint8_t>(SignalType::hello) || type > static_cast<std::uint8_t>(SignalType::voided)) {
     return SignalDrop::bad_type;
   }
   const auto known = static_cast<SignalType>(type);
@@ -353,7 +380,7 @@ std::size_t extension_bytes(std::span<const Extension> extensions) noexcept {
 }
 
 SignalType type_of(const SignalBody& body) noexcept { return static_cast<SignalType>(body.index() + 1); }
-static_assert(std::variant_size_v<SignalBody> == static_cast<std::size_t>(SignalType::refresh));
+static_assert(std::variant_size_v<SignalBody> == static_cast<std::size_t>(SignalType::voided));
 
 std::expected<SignalPacket, SignalDrop> decode_signal(std::span<const std::byte> bytes) {
   if (bytes.size() < signal_header_bytes) return std::unexpected(SignalDrop::short_packet);
@@ -423,24 +450,46 @@ bool append_message(std::vector<std::byte>& packet, std::span<const std::byte> m
   return true;
 }
 
-std::size_t take_refresh(std::span<const PathId> paths, Refresh& out) {
-  std::size_t left = signal_message_bytes - signal_message_header_bytes;
+namespace {
+
+std::size_t varint_bytes(std::uint64_t v) {
+  std::size_t n = 1;
+  for (; v >= 0x80; v >>= 7) ++n;
+  return n;
+}
+
+// What paths[i] takes after those before it.
+std::size_t bytes_of(std::span<const PathId> paths, std::size_t i) {
+  const bool same = i > 0 && paths[i].source == paths[i - 1].source;
+  return same ? varint_bytes(paths[i].sequence - paths[i - 1].sequence - 1) : 10 + varint_bytes(paths[i].sequence);
+}
+
+std::size_t take_paths(std::span<const PathId> paths, std::size_t left, std::vector<PathId>& out) {
   std::size_t taken = 0;
-  const auto varint_bytes = [](std::uint64_t v) {
-    std::size_t n = 1;
-    for (; v >= 0x80; v >>= 7) ++n;
-    return n;
-  };
-  while (taken < paths.size()) {
-    const bool same = taken > 0 && paths[taken].source == paths[taken - 1].source;
-    const std::size_t need = same ? varint_bytes(paths[taken].sequence - paths[taken - 1].sequence - 1)
-                                  : 10 + varint_bytes(paths[taken].sequence);
+  for (; taken < paths.size(); ++taken) {
+    const std::size_t need = bytes_of(paths, taken);
     if (need > left) break;
     left -= need;
-    ++taken;
   }
-  out.paths.assign(paths.begin(), paths.begin() + static_cast<std::ptrdiff_t>(taken));
+  out.assign(paths.begin(), paths.begin() + static_cast<std::ptrdiff_t>(taken));
   return taken;
+}
+
+}  // namespace
+
+std::size_t take_refresh(std::span<const PathId> paths, Refresh& out) {
+  return take_paths(paths, refresh_list_bytes, out.paths);
+}
+
+std::size_t take_voided(std::span<const PathId> paths, Voided& out) {
+  const std::size_t fields = out.hop.bytes.size() + 1 + std::min(out.text.size(), signal_text_bytes);
+  return take_paths(paths, refresh_list_bytes - fields, out.paths);
+}
+
+std::size_t path_list_bytes(std::span<const PathId> paths) noexcept {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < paths.size(); ++i) bytes += bytes_of(paths, i);
+  return bytes;
 }
 
 const char* name(TeardownReason reason) noexcept {
@@ -467,6 +516,7 @@ const char* name(SignalType type) noexcept {
     case SignalType::refuse: return "refuse";
     case SignalType::teardown: return "teardown";
     case SignalType::refresh: return "refresh";
+    case SignalType::voided: return "voided";
   }
   return "?";
 }

@@ -50,6 +50,7 @@ inline constexpr std::size_t signal_path_ids = signal_message_bytes;  // of one 
 
 enum class SignalType : std::uint8_t {
   hello = 1, ack = 2, setup = 3, commit = 4, confirm = 5, start = 6, refuse = 7, teardown = 8, refresh = 9,
+  voided = 10,
 };
 
 // Who I am and that I live: epochs are exchanged with a fresh nonce before anything else is believed.
@@ -161,7 +162,15 @@ struct Refresh {
   std::vector<PathId> paths;
 };
 
-using SignalBody = std::variant<Hello, Ack, Setup, Commit, Confirm, Start, Refuse, Teardown, Refresh>;
+// What was promised to these paths holds no more (a link lost its guard, changed its speed); they live on. Toward both
+// ends. Sorted, unique.
+struct Voided {
+  IpAddress hop{};                  // who says so,
+  std::string text;                 // and why: printable ASCII
+  std::vector<PathId> paths;
+};
+
+using SignalBody = std::variant<Hello, Ack, Setup, Commit, Confirm, Start, Refuse, Teardown, Refresh, Voided>;
 [[nodiscard]] SignalType type_of(const SignalBody& body) noexcept;
 [[nodiscard]] const char* name(SignalType type) noexcept;
 
@@ -203,6 +212,14 @@ bool append_message(std::vector<std::byte>& packet, std::span<const std::byte> m
 
 // Takes as many of `paths` (sorted, unique, not empty) as one message holds; returns how many.
 [[nodiscard]] std::size_t take_refresh(std::span<const PathId> paths, Refresh& out);
+// The same; `out` has its hop and text already.
+[[nodiscard]] std::size_t take_voided(std::span<const PathId> paths, Voided& out);
+// What a refresh of these (sorted, unique) occupies beside its message heads; of one whose neighbour in the list has
+// the same source: at most path_gap_bytes unless more than 2^28 lie between.
+[[nodiscard]] std::size_t path_list_bytes(std::span<const PathId> paths) noexcept;
+inline constexpr std::size_t path_gap_bytes = 4;
+inline constexpr std::size_t path_first_bytes = 20;  // at most: host, count and a varint
+inline constexpr std::size_t refresh_list_bytes = signal_message_bytes - signal_message_header_bytes;
 // What extensions occupy in a set-up.
 [[nodiscard]] std::size_t extension_bytes(std::span<const Extension> extensions) noexcept;
 

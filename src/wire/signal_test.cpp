@@ -40,6 +40,7 @@ std::vector<SignalBody> one_of_each() {
              250'000'000'000, "link up: infeasible", true},
       Teardown{path, TeardownReason::gone, *IpAddress::parse("10.0.0.2"), 12},
       Refresh{{{HostId{1}, 5}, {HostId{1}, 6}, {HostId{1}, 500'000}, {HostId{2}, 0}, {HostId{2}, UINT64_MAX}}},
+      Voided{*IpAddress::parse("10.0.0.2"), "guard lost", {{HostId{1}, 5}, {HostId{2}, 7}}},
   };
 }
 
@@ -73,6 +74,8 @@ TEST(Signal, every_message_survives_the_wire) {
   EXPECT_EQ(refuse.text, "link up: infeasible");
   EXPECT_TRUE(refuse.again);
   EXPECT_EQ(std::get<Refresh>(packet->messages[8].body).paths, std::get<Refresh>(bodies[8]).paths);
+  EXPECT_EQ(std::get<Voided>(packet->messages[9].body).paths, std::get<Voided>(bodies[9]).paths);
+  EXPECT_EQ(std::get<Voided>(packet->messages[9].body).text, "guard lost");
 }
 
 TEST(Signal, attempt_is_rewritten_in_place) {
@@ -111,7 +114,7 @@ TEST(Signal, message_cut_short_together_with_its_lengths_keeps_its_fixed_fields_
       if (!packet) continue;
       // Only where whole optional parts are missing: extensions, text, the last ids of a refresh.
       const auto type = type_of(packet->messages[0].body);
-      EXPECT_TRUE(type == SignalType::setup || type == SignalType::refuse || type == SignalType::refresh)
+      EXPECT_TRUE(type == SignalType::setup || type == SignalType::refuse || type == SignalType::refresh || type == SignalType::voided)
           << name(type) << " " << size;
     }
   }
@@ -158,7 +161,7 @@ TEST(Signal, other_versions_types_and_zero_epochs_are_refused) {
   bad[0] = std::byte{2};
   EXPECT_EQ(decode_signal(bad).error(), SignalDrop::bad_version);
   bad = good;
-  bad[signal_header_bytes] = std::byte{10};
+  bad[signal_header_bytes] = std::byte{11};
   EXPECT_EQ(decode_signal(bad).error(), SignalDrop::bad_type);
   bad = good;
   for (std::size_t i = 8; i < 16; ++i) bad[i] = std::byte{0};

@@ -73,6 +73,47 @@ TEST(Scale, ten_thousand_channels_open_at_once) {
   EXPECT_EQ(world.leftovers(), "");
 }
 
+// Default costs, default lease, a signalling channel of one packet in 2 ms as on any fast link: ten thousand channels of
+// a message a second come, are kept alive beside a crowd that comes and goes, and none loses its lease.
+TEST(Scale, ten_thousand_leases_on_the_signalling_channel_of_one_link) {
+  for (const int lease_seconds : {5, 2}) {
+    World world{2, 5, [&](NodeConfig& config) {
+                  config.limits.channels_per_uid = 1'000'000;
+                  config.workers[0].costs.core = admission::CostModel{}.core;
+                  config.timing.lease = seconds{lease_seconds};
+                }};
+    world.cables[0].period = ms(2);
+    App& receiver = world.listen(1, 80);
+    App& sender = world.start(0);
+    for (int i = 0; i < 10'000; ++i) {
+      world.create(sender, 1, 80, guaranteed(1, 64, seconds{4}), seconds{60});
+      if (i % 50 == 49) world.run(ms(100));
+    }
+    world.run(seconds{20});
+    ASSERT_EQ(sender.created.size(), 10'000U) << (sender.failed.empty() ? "" : sender.failed[0].error.text);
+    const std::uint64_t before = world.packets;
+    world.run(seconds{10});
+    const std::uint64_t a_second = (world.packets - before) / 10;
+    RecordProperty("packets_a_second_lease_" + std::to_string(lease_seconds), static_cast<int>(a_second));
+    EXPECT_LT(a_second, lease_seconds == 5 ? 60U : 150U);
+    App& crowd = world.start(0);
+    for (int i = 0; i < 3'000; ++i) world.create(crowd, 1, 80, guaranteed(1, 64, seconds{4}), seconds{10});
+    world.run(seconds{30});
+    for (const std::size_t host : {0U, 1U}) {
+      for (const auto& [what, count] : world.node(host).status().counters) {
+        if (what.find("lease") != std::string::npos) {
+          EXPECT_EQ(count, 0U) << what;
+        }
+      }
+    }
+    EXPECT_EQ(world.cables[0].overflown, 0U);
+    EXPECT_TRUE(sender.notices.empty());
+    EXPECT_TRUE(receiver.notices.empty());
+    EXPECT_GE(world.node(1).status().paths, 10'000U);
+    EXPECT_TRUE(world.reconciles());
+  }
+}
+
 TEST(Scale, hundred_thousand_channels_come_and_go_and_nothing_is_left) {
   World world{2, 5, fast_host};
   App& receiver = world.listen(1, 80);

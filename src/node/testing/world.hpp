@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "node/node.hpp"
 #include "rtcop/random.hpp"
 
@@ -63,6 +64,9 @@ struct Cable {
   unsigned copies = 1;
   Duration delay = us(100);
   Duration jitter{};
+  Duration period{};             // a link's signalling channel: one packet in so long, up to 256 wait, the rest is lost
+  Instant free[2] = {long_ago, long_ago};
+  std::uint64_t overflown = 0;
   bool cut[2] = {false, false};  // 0: toward higher numbers
 };
 
@@ -328,9 +332,19 @@ class World {
     const bool higher = to > host;
     Cable& cable = cables[higher ? host : to];
     if (cable.cut[higher ? 0 : 1]) return;
+    Duration waits{};
+    if (cable.period > Duration{0}) {
+      Instant& free = cable.free[higher ? 0 : 1];
+      waits = std::max(free, now) - now;
+      if (waits / cable.period >= static_cast<std::int64_t>(limits::signal_queue_packets)) {
+        ++cable.overflown;
+        return;
+      }
+      free = now + waits + cable.period;
+    }
     for (unsigned copy = 0; copy < cable.copies; ++copy) {
       if (random_.below(100) < cable.loss_percent) continue;
-      Duration delay = cable.delay;
+      Duration delay = cable.delay + waits;
       if (cable.jitter > Duration{0}) {
         delay += Duration{static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(cable.jitter.count())))};
       }

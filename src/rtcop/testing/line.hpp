@@ -27,6 +27,7 @@ struct Holdings {
   std::map<PathId, Gone> gone;
   std::map<PathId, Duration> delay;  // this node's share
   std::vector<std::string> remarks;
+  std::map<PathId, std::string> voided;  // and who said so
 };
 
 class Line {
@@ -180,6 +181,8 @@ class Line {
       mine.reserved.erase(g->path);
       mine.clips.erase(g->path);
       mine.gone.insert_or_assign(g->path, *g);
+    } else if (const auto* v = std::get_if<Voided>(&action)) {
+      mine.voided[v->path] = v->why + " at " + v->hop.text();
     } else if (const auto* m = std::get_if<Remark>(&action)) {
       mine.remarks.push_back(m->text);
     }
