@@ -89,7 +89,7 @@ TEST(PlanFile, AnErrorNamesFileLineKeyAndWhatIsAllowed) {
       errors_of("[[host]]\nname = \"a\"\n[host.costs]\nturns = \"1us\"\n[[host]]\nname = \"b\"\n"
                 "[[link]]\nbetween = [\"a\", \"b\"]\nrate = \"97Mbit\"\n" +
                 one_channel),
-      ElementsAre(HasSubstr("net.toml:4: host[0].costs.turns: no such key; here are best_effort_packets")));
+      ElementsAre(HasSubstr("net.toml:4: host[0].costs.turns: no such key; here are best_effort_delay, best_effort_packets")));
   EXPECT_THAT(errors_of("[[host]\n"), ElementsAre(HasSubstr("net.toml:1:")));
 }
 
