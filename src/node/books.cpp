@@ -115,19 +115,16 @@ void Books::enter_permanent(Stage& stage, const admission::Candidate& candidate,
 
 // --- reserving --------------------------------------------------------------------------------------------------
 
-// Unless the request is tight, a stage takes an eighth of what is left even where less would do: at its exact minimum a
-// tentative entry leaves no slack, and everybody else who sets up at that moment would be refused.
 std::vector<admission::StageRequest> Books::stage_requests(const Plan& plan, const Place& place) const {
   std::vector<admission::StageRequest> requests;
   if (!plan.guaranteed) return requests;
-  Duration left = std::max(Duration{0}, plan.max_delay - plan.before.minima - plan.before.propagation);
-  const auto ask = [&](admission::StageId stage, const admission::Candidate& candidate) {
-    const Duration room = plan.tight ? Duration{0} : left / 8;
+  Duration left = plan.max_delay - plan.before.minima - plan.before.propagation;
+  const auto ask = [&](admission::StageId stage, const admission::Candidate& candidate, Duration room) {
     requests.push_back({stage, candidate, room});
     left -= room;
   };
-  ask(cpus_[place.worker].id, plan.cpu);
-  if (place.out) ask(links_[*place.out].id, plan.link);
+  ask(cpus_[place.worker].id, plan.cpu, room_on_cpu(plan, left));
+  if (place.out) ask(links_[*place.out].id, plan.link, room_on_link(plan, left));
   return requests;
 }
 

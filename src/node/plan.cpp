@@ -90,7 +90,7 @@ Plan make_plan(const wire::Setup& setup, clips::Role role, const admission::Cost
   }
   if (!plan.guaranteed) return plan;
   if (role != clips::Role::outgoing) plan.contract = admission::downstream(plan.contract);
-  const Duration jitter = largest_previous(plan.before, plan.max_delay) + plan.before.last_horizon +
+  const Duration jitter = largest_previous(plan) + plan.before.last_horizon +
                           plan.before.last_propagation;
   if (role == clips::Role::outgoing) plan.cpu = admission::send_cpu(costs, plan.contract, out->format);
   if (role == clips::Role::incoming) plan.cpu = admission::receive_cpu(costs, plan.contract, in->format, jitter);
@@ -120,18 +120,39 @@ ipc::QueuePlace queue_place(const Plan& plan, const Sizes& sizes, std::uint64_t 
   return place;
 }
 
-// The slack that this request may still leave bounds every share: slack * r/minima, and `stretch` bounds it too.
-Duration largest_previous(const wire::Promised& before, Duration max_delay) {
+// At its exact minimum a tentative entry leaves no slack, and everybody else who sets up at that moment would be refused.
+// Slack is shared out later in the same proportions, so this also says where it is worth most: at a receiver, where input of
+// others needs it and handing over early wastes none; least on a sender's CPU, since all delay before the receiver is
+// time in which packets may bunch on their way to it.
+Duration room_on_cpu(const Plan& plan, Duration left) {
+  if (plan.tight || left <= no_time) return no_time;
+  switch (plan.role) {
+    case clips::Role::outgoing: return left / 32;
+    case clips::Role::forward: return left / 8;
+    case clips::Role::incoming: return left / 4;
+  }
+  return no_time;
+}
+Duration room_on_link(const Plan& plan, Duration left) {
+  return plan.tight || left <= no_time ? no_time : left / 8;
+}
+
+// The slack that this request may still leave bounds every share: slack * r/minima, our own minimum among them; `stretch`
+// bounds it too.
+Duration largest_previous(const Plan& plan) {
+  const wire::Promised& before = plan.before;
   if (before.minima <= no_time || before.last_minimum <= no_time) return no_time;
-  const Duration left = std::max(no_time, max_delay - before.minima - before.propagation);
-  const Wide share = Wide{left.count()} * before.last_minimum.count() / before.minima.count() + 1;
+  const Duration left = std::max(no_time, plan.max_delay - before.minima - before.propagation);
+  const Duration own = room_on_cpu(plan, left);
+  const Wide minima = Wide{before.minima.count()} + own.count();
+  const Wide share = Wide{(left - own).count()} * before.last_minimum.count() / minima + 1;
   const Duration by_stretch = grown(before.last_minimum, before.stretch) - before.last_minimum;
   return before.last_minimum + std::min(Duration{static_cast<std::int64_t>(share)}, by_stretch);
 }
 
 Reach reach(const Plan& plan, const Minima& minima, Duration propagation) {
   Reach r;
-  r.delays.previous = largest_previous(plan.before, plan.max_delay);
+  r.delays.previous = largest_previous(plan);
   const auto grow = [&](std::uint64_t stretch) {
     r.delays.cpu = grown(minima.cpu, stretch);
     r.delays.link = grown(minima.link, stretch);

@@ -60,8 +60,11 @@ struct Reach {
 [[nodiscard]] Reach reach(const Plan& plan, const Minima& minima, Duration propagation);
 // The final delays under the destination's terms.
 [[nodiscard]] Delays final_delays(const Plan& plan, const Minima& minima, const wire::Terms& terms);
+// What a stage here is given at least, of what is `left` of the end-to-end delay; no time if the request is tight.
+[[nodiscard]] Duration room_on_cpu(const Plan& plan, Duration left);
+[[nodiscard]] Duration room_on_link(const Plan& plan, Duration left);
 // Largest delay that the stage before may be given: how much its packets may bunch at our input.
-[[nodiscard]] Duration largest_previous(const wire::Promised& before, Duration max_delay);
+[[nodiscard]] Duration largest_previous(const Plan& plan);
 
 // The contract as signalling carries it, and as the agent sees it.
 [[nodiscard]] wire::SignalQos to_signal(const Qos& qos);
