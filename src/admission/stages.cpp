@@ -31,13 +31,14 @@ std::optional<Contract> contract_of(const Qos& qos) noexcept {
 
 Contract downstream(const Contract& c) noexcept {
   Contract shorter = c;
-  shorter.period = std::max(Duration{1}, c.period - c.period / limits::downstream_part);
+  const Duration part = (c.period + Duration{limits::downstream_part - 1}) / limits::downstream_part;
+  shorter.period = std::max(Duration{1}, c.period - part);
   return shorter;
 }
 
 Duration upstream_period(Duration period) noexcept {
   constexpr Wide part = limits::downstream_part;
-  return duration(ceil_div(Wide{period.count()} * part, part - 1));
+  return duration(ceil_div((Wide{period.count()} + 1) * part, part - 1));
 }
 
 Duration wire_time(const LinkModel& link, std::uint32_t payload_bytes) noexcept {

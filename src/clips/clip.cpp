@@ -29,6 +29,7 @@ Clip::Clip(const ClipSpec& given, std::unique_ptr<MessageSource> source, std::un
 }
 
 bool Clip::idle() const noexcept {
+  if (joining) return false;
   if (outgoing) {
     // A full device may still hold the last frames of an abandoned clip.
     if (closing == Closing::abandoned || violated) return flow.frames.used == 0;

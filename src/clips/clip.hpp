@@ -37,6 +37,10 @@ class Clip {
   std::optional<Incoming> incoming;
   ClipCounters* counters = nullptr;
   bool connected = false;            // the neighbour's label is known
+  // outgoing: connected, but bursts that were handed over before its link knew of it may still stand in front of it. Its
+  // messages are not looked at until then: their logical arrivals begin with `active_since`.
+  bool joining = false;
+  Instant active_since = never;
   bool violated = false;             // its application broke the rules of shared memory: does nothing more
   enum class Closing : std::uint8_t { open, draining, abandoned } closing = Closing::open;
   bool leaving = false;              // closed and done: goes at the end of the turn

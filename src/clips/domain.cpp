@@ -46,6 +46,7 @@ struct Domain::State final : Arrivals, Departures {
       signalling.push_back(std::make_unique<Signalling>(link, *links.back(), store));
     }
     leaving.reserve(given.clips);
+    joining.reserve(std::size_t{2} * given.clips);
   }
 
   Clip* find(ClipSlot slot) noexcept { return slot.value < clips.size() ? clips[slot.value].get() : nullptr; }
@@ -64,6 +65,9 @@ struct Domain::State final : Arrivals, Departures {
 
   void schedule(Clip& clip, Instant now) noexcept;
   void sight(Clip& clip, Instant since, Instant now) noexcept;
+  void look(Clip& clip, Instant since, Instant now) noexcept;
+  void join(Clip& clip, Instant now) noexcept;
+  void let_join(Instant now) noexcept;
   void stop(Clip& clip) noexcept;
   void settle(Clip& clip, Instant now) noexcept;
   void run_handlers(Instant now) noexcept;
@@ -82,6 +86,7 @@ struct Domain::State final : Arrivals, Departures {
   std::vector<std::unique_ptr<LinkScheduler>> links;
   std::vector<std::unique_ptr<Signalling>> signalling;
   std::vector<ClipSlot> leaving;             // closed and done: handed back at the end of the turn
+  std::vector<ClipSlot> joining;             // connected, and their link is not ready for them
   Instant latest = long_ago;
 };
 
@@ -99,6 +104,7 @@ Instant Domain::turn(Instant now) {
   s.best_effort.poll(s.cpu, now);
   s.run_handlers(now);
   const Instant links_due = s.serve_links(s.time(now));
+  if (!s.joining.empty()) s.let_join(s.latest);
   s.let_go();
   if (more_input) return now;
   return std::min({links_due, s.cpu.next_wake(now), s.best_effort.next_wake()});
@@ -187,6 +193,7 @@ void Domain::State::settle(Clip& clip, Instant at) noexcept {
 }
 
 void Domain::State::stop(Clip& clip) noexcept {
+  clip.joining = false;
   cpu.remove(clip.task);
   if (clip.outgoing) {
     links[clip.spec.link]->forget(clip.flow);
@@ -214,7 +221,7 @@ void Domain::open(std::unique_ptr<Clip> clip, Instant now) {
   clear(*clip->counters);
   if (clip->incoming) clip->connected = true;
   s.clips[slot.value] = std::move(clip);
-  s.sight(*s.clips[slot.value], now, now);
+  if (s.clips[slot.value]->connected) s.join(*s.clips[slot.value], now);
 }
 
 void Domain::close(ClipSlot slot, CloseMode mode, Instant now) {
@@ -224,7 +231,7 @@ void Domain::close(ClipSlot slot, CloseMode mode, Instant now) {
   if (clip == nullptr || clip->leaving) return;
   const bool can_drain = clip->connected && !clip->violated && clip->closing != Clip::Closing::abandoned;
   if (mode == CloseMode::drain && can_drain) {
-    s.sight(*clip, now, now);  // what was published before the close still goes
+    s.sight(*clip, now, now);  // what was published before the close still goes, also if it has yet to join
     clip->closing = Clip::Closing::draining;
   } else {
     clip->closing = Clip::Closing::abandoned;
@@ -239,7 +246,33 @@ void Domain::connect(ClipSlot slot, const Endpoint& next_hop, Label next_label) 
   if (clip == nullptr || !clip->outgoing) return;
   clip->outgoing->connect(next_hop, next_label);
   clip->connected = true;
-  if (!clip->violated && clip->closing != Clip::Closing::abandoned) s.schedule(*clip, s.latest);
+  if (!clip->violated && clip->closing != Clip::Closing::abandoned) s.join(*clip, s.latest);
+}
+
+// An outgoing channel begins once its link is ready for it (link_scheduler.hpp); until then its messages wait unseen.
+void Domain::State::join(Clip& clip, Instant at) noexcept {
+  clip.joining = clip.outgoing && !clip.best_effort() && !links[clip.spec.link]->settled();
+  if (clip.joining) return joining.push_back(clip.spec.slot);
+  clip.active_since = at;
+  look(clip, at, at);
+}
+
+void Domain::State::let_join(Instant at) noexcept {
+  for (std::size_t i = 0; i < joining.size();) {
+    Clip* clip = find(joining[i]);
+    const bool waits = clip != nullptr && clip->joining;
+    if (waits && !links[clip->spec.link]->settled()) {
+      ++i;
+      continue;
+    }
+    joining[i] = joining.back();
+    joining.pop_back();
+    if (!waits) continue;
+    clip->joining = false;
+    clip->active_since = at;
+    look(*clip, at, at);
+    settle(*clip, at);
+  }
 }
 
 void Domain::sighted(ClipSlot slot, Instant since, Instant now) {
@@ -249,7 +282,13 @@ void Domain::sighted(ClipSlot slot, Instant since, Instant now) {
 }
 
 void Domain::State::sight(Clip& clip, Instant since, Instant at) noexcept {
-  if (!clip.outgoing || clip.violated || clip.closing != Clip::Closing::open) return;
+  if (clip.closing == Clip::Closing::open) look(clip, since, at);
+}
+
+// No message is dated before its channel began, nor further back than buffers hold what a pause makes wait.
+void Domain::State::look(Clip& clip, Instant since, Instant at) noexcept {
+  if (!clip.outgoing || clip.violated || clip.active_since > at) return;
+  since = std::max({since, clip.active_since, at - limits::host_pause});
   if (clip.outgoing->sight(since, at, *clip.counters)) observer.contract_violated(clip.spec.slot, at);
   if (clip.task.edf.state == EdfPlace::State::absent || clip.outgoing->violated()) settle(clip, at);
 }

@@ -63,6 +63,7 @@ void LinkScheduler::forget(LinkFlow& flow) noexcept {
 Instant LinkScheduler::serve(Instant now) noexcept {
   settle(now);
   real_time_.promote(now);
+  if (real_time_.current() == nullptr && outstanding(now) <= most_allowed()) settled_ = true;
   while (chosen_ < batch_most && uncompleted_.size() + chosen_ < outstanding_most) {
     const Candidate candidate = next(now);
     if (candidate.flow == nullptr || !may_go(candidate, now)) break;
@@ -96,6 +97,10 @@ LinkScheduler::Candidate LinkScheduler::next(Instant now) noexcept {
 // How much of ours may be outstanding once the candidate has joined it.
 Duration LinkScheduler::allowed(const Candidate& candidate, Instant now) const noexcept {
   return bound_.lookup(candidate.deadline == never ? Duration::max() : candidate.deadline - now) - config_.foreign;
+}
+
+Duration LinkScheduler::most_allowed() const noexcept {
+  return std::max(Duration{0}, bound_.lookup(Duration::max()) - config_.foreign);
 }
 
 bool LinkScheduler::may_go(const Candidate& candidate, Instant now) const noexcept {
@@ -213,6 +218,9 @@ void LinkScheduler::put_back(Chosen& chosen, Instant now) noexcept {
 Instant LinkScheduler::next_visit(Instant now) noexcept {
   Instant order_changes = std::min(real_time_.next_eligible(), real_time_.next_current());
   if (best_effort_blocked(now) && round_first_ != nullptr) order_changes = std::min(order_changes, best_effort_retry_);
+  if (!settled_ && real_time_.current() == nullptr) {
+    order_changes = std::min(order_changes, now + std::max(Duration{0}, outstanding(now) - most_allowed()));
+  }
   const Candidate candidate = next(now);
   if (candidate.flow == nullptr) return order_changes;
   const Duration wire = store_[candidate.flow->packets.front()].wire;

@@ -71,7 +71,13 @@ class LinkScheduler {
   LinkScheduler(const LinkConfig& config, PacketStore& store, std::uint32_t flows, Departures& departures,
                 DomainCounters& counters);
 
-  void set_burst_bound(const admission::BurstBound& bound) noexcept { bound_ = bound; }
+  void set_burst_bound(const admission::BurstBound& bound) noexcept {
+    bound_ = bound;
+    settled_ = false;
+  }
+  // Since the bound was set there was an instant without current real-time packets and with no more outstanding than
+  // the bound ever allows: nothing that was handed over before stands in front of a channel that the bound counts with.
+  [[nodiscard]] bool settled() const noexcept { return settled_; }
   [[nodiscard]] link::Driver& driver() noexcept { return *config_.driver; }
   // Largest packet, header to trailer.
   [[nodiscard]] std::size_t packet_bytes() const noexcept;
@@ -117,6 +123,7 @@ class LinkScheduler {
   [[nodiscard]] bool best_effort_blocked(Instant now) const noexcept { return now < best_effort_retry_; }
   [[nodiscard]] Duration handed_over(Instant now) const noexcept;
   [[nodiscard]] Duration allowed(const Candidate& candidate, Instant now) const noexcept;
+  [[nodiscard]] Duration most_allowed() const noexcept;
   [[nodiscard]] bool may_go(const Candidate& candidate, Instant now) const noexcept;
   void choose(const Candidate& candidate, Instant now) noexcept;
   void requeue(LinkFlow& flow, Instant now) noexcept;
@@ -135,6 +142,7 @@ class LinkScheduler {
   Departures& departures_;
   DomainCounters& counters_;
   admission::BurstBound bound_;
+  bool settled_ = true;
   EdfQueue<LinkFlow> real_time_;
   LinkFlow* round_first_ = nullptr;  // best effort
   LinkFlow* round_last_ = nullptr;

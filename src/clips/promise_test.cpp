@@ -115,6 +115,40 @@ TEST_P(Promise, EveryMessageIsReadableWithinItsBoundWhateverTheOthersDo) {
 
 INSTANTIATE_TEST_SUITE_P(Sets, Promise, ::testing::Range(0, 60));
 
+// Best effort has been handed over as far as the channels of yesterday allow: 40 frames. A channel that cannot wait so long
+// begins when they have gone, and neither it nor the older ones are late for the change.
+TEST(Joining, ATighterChannelBeginsWhenBurstsLeaveRoomForIt) {
+  for (int phase = 0; phase < 40; ++phase) {
+    TwoHosts hosts({.bits_per_second = bits_per_second, .best_effort_packets = 64});
+    admission::StageSettings settings;
+    settings.base_blocking = wire_time(1472);
+    settings.burst_cap = milliseconds{5};
+    const auto policy = admission::make_policy("edf", settings);
+    const auto open = [&](std::uint32_t bytes, Duration period, Duration delay) -> Channel& {
+      const auto candidate = link_candidate(bytes, period);
+      const auto least = policy->test(candidate);
+      EXPECT_TRUE(least && *least <= delay);
+      policy->reserve(candidate, delay);
+      hosts.domain(0).set_burst_bound(0, policy->burst_bound());
+      return hosts.open({.period = period, .burst = 1, .bytes = bytes, .cpu_delay = Duration{0}, .link_delay = delay,
+                         .receive_delay = milliseconds{1}, .slots = 32});
+    };
+    Channel& older = open(12'000, milliseconds{12}, milliseconds{6});
+    Channel& rest = hosts.open({.service = ServiceClass::best_effort, .bytes = 1'400, .slots = 512});
+    hosts.every(microseconds{500}, [&] { hosts.send(rest, 500); });
+    hosts.run_for(milliseconds{20} + microseconds{137} * phase);
+    hosts.send(older);
+    Channel& tighter = open(1'000, milliseconds{1}, microseconds{400});
+    hosts.every(milliseconds{1}, [&] { hosts.send(tighter); }, 20);
+    hosts.every(milliseconds{12}, [&] { hosts.send(older); }, 3);
+    hosts.run_for(milliseconds{60});
+    EXPECT_EQ(tighter.deliveries.size(), 20u);
+    for (const Channel* c : {&older, &tighter}) {
+      EXPECT_EQ(hosts.received_counters(*c).late, 0u) << c->length << " bytes, phase " << phase;
+    }
+  }
+}
+
 // Sources that use all of their contract, and a worker that is taken away for 30 ms: late is what its absence touches, and what
 // then has to wait for the backlog. Everything later is on time again, though no source ever slows down.
 class AfterAPause : public ::testing::TestWithParam<unsigned> {};

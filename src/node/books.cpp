@@ -150,6 +150,7 @@ std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, cons
     if (place.out) {
       entry.link_work = at_once(plan.link);
       links_[*place.out].work += entry.link_work;
+      link_states_[*place.out].dirty = true;  // bursts must leave room for it before its first packet can come
     }
   }
   return held;
