@@ -263,8 +263,9 @@ void Node::State::clip_failed(const ClipFailed& event) {
 
 // --- the application has its channel ------------------------------------------------------------------------------
 
-void Node::State::establish(const PathId& path) {
-  Channel& c = *channel(path);
+// What undoes the path again may be waiting among the deeds already: the engine need not know it any more.
+void Node::State::establish(const rtcop::Establish& deed) {
+  Channel& c = *channel(deed.path);
   c.established = true;
   c.setup.reset();
   Session* application = c.session ? session(*c.session) : nullptr;
@@ -272,7 +273,7 @@ void Node::State::establish(const PathId& path) {
   Session& s = *application;
   if (c.role == clips::Role::outgoing) {
     --s.pending_setups;
-    emit(ConnectClip{c.place.worker, *c.slot, c.next_hop, engine.find(path)->next_label});
+    emit(ConnectClip{c.place.worker, *c.slot, c.next_hop, deed.next_label});
     reply(s.id, ipc::Created{c.request, c.id, c.place.worker, c.queue, c.qos.max_delay});
   } else {
     reply(s.id, ipc::Accepted{c.question, c.id, c.destination.port, c.place.worker, c.source, from_signal(c.qos), c.queue});

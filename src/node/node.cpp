@@ -179,7 +179,7 @@ void Node::State::act(const rtcop::Action& action) {
     } else if constexpr (std::is_same_v<T, rtcop::OpenClip>) {
       open_clip(a);
     } else if constexpr (std::is_same_v<T, rtcop::Establish>) {
-      establish(a.path);
+      establish(a);
     } else if constexpr (std::is_same_v<T, rtcop::Gone>) {
       gone(a);
     } else if constexpr (std::is_same_v<T, rtcop::Voided>) {

@@ -141,7 +141,7 @@ struct Node::State {
   [[nodiscard]] clips::ClipSpec clip_spec(const Channel& c, const Sizes& sizes, const wire::Terms& terms) const;
   void clip_ready(const ClipReady& event);
   void clip_failed(const ClipFailed& event);
-  void establish(const PathId& path);
+  void establish(const rtcop::Establish& deed);
   [[nodiscard]] wire::Refuse refusal(const PathId& path, Errc code, std::string text) const;
 
   // release.cpp

@@ -107,7 +107,7 @@ void Engine::pass_confirm(const PathId& id, Path& path) {
   if (!path.destination) path.lease_down = until;
   if (refresh_due_ == never) refresh_due_ = now_ + config_.timing.refresh();
   if (path.destination) {
-    out_->emplace_back(Establish{id});
+    out_->emplace_back(Establish{id, path.next_label});
     pending_.push_back(Pending{id, PathEvent::start});
   } else {
     send(path.down, id, wire::Confirm{id});
@@ -117,7 +117,7 @@ void Engine::pass_confirm(const PathId& id, Path& path) {
 void Engine::pass_start(const PathId& id, Path& path) {
   if (path.source) {
     set_expiry(id, path, never);
-    out_->emplace_back(Establish{id});
+    out_->emplace_back(Establish{id, path.next_label});
   } else {
     send(path.up, id, wire::Start{id});
   }

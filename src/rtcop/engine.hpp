@@ -55,7 +55,7 @@ struct Transmit { std::uint32_t link; Endpoint to; std::vector<std::byte> bytes;
 struct Reserve { wire::Setup setup; std::optional<Hop> from; };  // from: nullopt at the source
 struct Ask { PathId path; };                         // the destination's agent
 struct OpenClip { PathId path; wire::Terms terms; Label next_label; };
-struct Establish { PathId path; };                   // an end: tell the application that it has its channel
+struct Establish { PathId path; Label next_label; };  // an end: tell the application that it has its channel
 struct Gone {                                        // the engine has forgotten the path: free everything
   PathId path;
   PathState was;
