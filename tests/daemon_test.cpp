@@ -77,6 +77,16 @@ std::string received(Channel& channel) {
   return {reinterpret_cast<const char*>(buffer.data()), buffer.size()};
 }
 
+// What a channel whose daemon has gone says, once the library has noticed: until then messages still fit its queue.
+std::optional<Errc> refuses_soon(Channel& channel) {
+  const auto end = std::chrono::steady_clock::now() + 10s;
+  while (std::chrono::steady_clock::now() < end) {
+    if (auto sent = channel.send("x", 1s); !sent && sent.error().code != Errc::timed_out) return sent.error().code;
+    std::this_thread::sleep_for(1ms);
+  }
+  return std::nullopt;
+}
+
 // Each host has its own UDP ports: promised traffic and signalling to the neighbour's port, best effort to the one after.
 TEST_F(Daemons, NeighboursOnOtherPortsAreReachedByBestEffortToo) {
   EXPECT_EQ(a_->end(SIGTERM), 0);
@@ -338,8 +348,7 @@ TEST_F(Daemons, SigtermTearsEveryChannelDownAndEndsWell) {
   const auto end = from_a->receive(buffer, 10s);  // told, not timed out by a lease
   ASSERT_FALSE(end);
   EXPECT_NE(end.error().code, Errc::timed_out);
-  const auto refused = to_b->send("x", 5s);
-  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refuses_soon(*to_b));
   EXPECT_FALSE(sending->alive());
   EXPECT_TRUE(receiving->alive());
 }
@@ -356,7 +365,7 @@ TEST_F(Daemons, AKilledDaemonIsReplacedAndTheOtherHostIsFreed) {
   ASSERT_EQ(workers.size(), 1u);
   EXPECT_EQ(a_->end(SIGKILL), 128 + SIGKILL);
   EXPECT_TRUE(std::filesystem::exists(a_->socket())) << "a killed daemon leaves its socket's file";
-  EXPECT_EQ(to_b->send("x", 5s).error().code, Errc::daemon_gone);
+  EXPECT_EQ(refuses_soon(*to_b), Errc::daemon_gone);
   for (int i = 0; i < 500 && kill(workers[0], 0) == 0; ++i) std::this_thread::sleep_for(10ms);
   EXPECT_NE(kill(workers[0], 0), 0) << "its worker outlived it";
 
