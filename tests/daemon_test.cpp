@@ -450,6 +450,9 @@ TEST_F(Daemons, WhoRestartsFindsItsPortAndItsPlaceFree) {
   a_->end(SIGTERM);
   b_->end(SIGTERM);
   start({.extra = "[limits]\nsessions_per_uid = 1\n"});
+  for (auto* daemon : {a_.get(), b_.get()}) {  // who looked whether it accepts may still count
+    for (int i = 0; i < 500 && !session(*daemon); ++i) std::this_thread::sleep_for(10ms);
+  }
   for (int i = 0; i < 100; ++i) {
     auto sending = session(*a_);
     ASSERT_TRUE(sending) << sending.error().text;

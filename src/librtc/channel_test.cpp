@@ -714,8 +714,12 @@ TEST_F(ChannelTest, WhoComesAgainAtOnceFindsItsPortFree) {
 // The test would not end otherwise.
 TEST_F(ChannelTest, AHungDaemonDoesNotKeepTheEndOfASession) {
   Session session = open();
-  std::promise<void> hung;
-  daemon.post([awake = hung.get_future().share()] { awake.wait(); });
+  std::promise<void> hung, began;
+  daemon.post([&began, awake = hung.get_future().share()] {
+    began.set_value();
+    awake.wait();
+  });
+  began.get_future().wait();
   session.close();
   EXPECT_FALSE(session.alive());
   EXPECT_EQ(daemon.sessions_open, 1u);
