@@ -61,9 +61,9 @@ class PipeSender {
   // The receiver may go while the input is silent: look at both.
   std::expected<void, Error> wait_for_input() {
     while (true) {
+      if (interrupted()) return std::unexpected(Error{Errc::closed, "interrupted", {}});
       const std::array input{input_.fd()};
       if (wait_readable(input, patience_slice)) return {};
-      if (interrupted()) return std::unexpected(Error{Errc::closed, "interrupted", {}});
       if (!session_.alive()) return std::unexpected(Error{Errc::daemon_gone, "rtcd went away", {}});
       while (const auto notice = session_.next_notice()) {
         if (notice->kind == Notice::Kind::contract_violated) continue;

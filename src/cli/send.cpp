@@ -31,6 +31,7 @@ struct Sent {
 std::expected<void, Error> send_all(Channel& channel, PieceReader& pieces, bool blocks, Console& console, Sent& sent) {
   Metronome metronome;
   while (true) {
+    if (interrupted()) return std::unexpected(Error{Errc::closed, "interrupted", {}});
     const auto piece = blocks ? pieces.block() : pieces.line();
     if (!piece) return std::unexpected(piece.error());
     if (!*piece) return {};

@@ -310,6 +310,9 @@ std::expected<Network, FileErrors> parse_network(std::string_view text, std::str
 }
 
 std::expected<Network, FileErrors> load_network(const std::filesystem::path& file) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored))
+    return std::unexpected(FileErrors{fmt::format("{}: cannot be read: it is a directory", file.string())});
   std::ifstream in{file};
   if (!in)
     return std::unexpected(

@@ -77,6 +77,9 @@ void read_link(Reading& r, ConfigTable t) {
   t.number("port", 1, 65'534, l.port);
   t.require("rate");
   read_capacity(t, l);
+  if (l.guard == Guard::share && l.bits_per_second > 0 && l.foreign_bits_per_second >= l.bits_per_second) {
+    t.fail("foreign", "leaves nothing of the rate to be promised");
+  }
   t.finish();
   r.config.links.push_back(std::move(l));
 }
@@ -211,6 +214,10 @@ std::expected<Config, ConfigErrors> parse_config(std::string_view text, std::str
 }
 
 std::expected<Config, ConfigErrors> load_config(const std::filesystem::path& file) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored)) {
+    return std::unexpected(ConfigErrors{fmt::format("{}: cannot be read: it is a directory", file.string())});
+  }
   std::ifstream in{file};
   if (!in) return std::unexpected(ConfigErrors{fmt::format("{}: cannot be read: {}", file.string(), std::strerror(errno))});
   const std::string text{std::istreambuf_iterator<char>{in}, {}};

@@ -75,8 +75,15 @@ TEST(Config, TheCommentedExampleIsValidAndSaysTheDefaults) {
   EXPECT_EQ(a.packets_per_step, b.packets_per_step);
 }
 
+TEST(Config, WhatCannotBeReadAndWhatLeavesNothingToPromiseIsSaid) {
+  const auto directory = load_config("/tmp");
+  ASSERT_FALSE(directory);
+  EXPECT_THAT(directory.error(), ElementsAre("/tmp: cannot be read: it is a directory"));
+  EXPECT_THAT(errors_of(std::string{link} + "foreign = \"97Mbit\"\n"), ElementsAre(HasSubstr("link[0].foreign: leaves nothing of the rate to be promised")));
+}
+
 TEST(Config, AnUnknownKeyNamesTheOnesThatExist) {
-  EXPECT_THAT(errors_of("[[link]]\nname = \"a\"\naddress = \"10.0.0.1\"\nrate = \"1Mbit\"\nrates = 3\n"),
+  EXPECT_THAT(errors_of("[[link]]\nname = \"a\"\naddress = \"10.0.0.1\"\nrate = \"2Mbit\"\nrates = 3\n"),
               ElementsAre("rtcd.toml:5: link[0].rates: no such key; here are address, foreign, guard, horizon, interface, mtu, "
                           "name, port, propagation, rate, worker"));
   EXPECT_THAT(errors_beside_link("[deamon]\nname = \"x\"\n"),
@@ -108,7 +115,7 @@ TEST(Config, RangesAndReferencesAreChecked) {
               ElementsAre("rtcd.toml:5: link[0].mtu: must be at least 1280, as for IPv6: signalling packets have up to 1200 bytes "
                           "and headers, and are never fragmented"));
   EXPECT_THAT(errors_of(""), ElementsAre("rtcd.toml: link: at least one [[link]] is needed"));
-  EXPECT_THAT(errors_of("[[link]]\nname = \"a\"\nrate = \"1Mbit\"\n"),
+  EXPECT_THAT(errors_of("[[link]]\nname = \"a\"\nrate = \"2Mbit\"\n"),
               ElementsAre("rtcd.toml:1: link[0].address: is missing: give the interface, the address, or both"));
 }
 
