@@ -351,6 +351,7 @@ TEST_F(Daemons, SigtermTearsEveryChannelDownAndEndsWell) {
   ASSERT_FALSE(end);
   EXPECT_NE(end.error().code, Errc::timed_out);
   EXPECT_TRUE(refuses_soon(*to_b));
+  for (int i = 0; i < 1'000 && sending->alive(); ++i) std::this_thread::sleep_for(10ms);  // the queue's end is seen first
   EXPECT_FALSE(sending->alive());
   EXPECT_TRUE(receiving->alive());
 }
