@@ -191,7 +191,7 @@ class Channel {
 
   // Sends one message of 1 ... max_message_bytes bytes. Waits while the queue is full.
   // Errors: message_too_long, invalid_argument (empty, or a receiving channel), would_block (no_wait) or
-  // timed_out, contract_exceeded (Policing::refuse), closed, peer_closed, daemon_gone.
+  // timed_out, contract_exceeded (Policing::refuse), closed, peer_closed, peer_gone, daemon_gone.
   [[nodiscard]] std::expected<void, Error> send(std::span<const std::byte> message,
                                                 std::chrono::nanoseconds timeout = forever) noexcept;
   [[nodiscard]] std::expected<void, Error> send(std::string_view message,
@@ -205,7 +205,7 @@ class Channel {
   // Receives the next message; returns its length. A message longer than the buffer stays, and the call fails
   // with message_too_long. Messages that arrived before the channel ended are still delivered.
   // Errors: message_too_long, invalid_argument (a sending channel), would_block or timed_out, closed,
-  // peer_closed, daemon_gone.
+  // peer_closed, peer_gone, daemon_gone.
   [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<std::byte> buffer,
                                                           std::chrono::nanoseconds timeout = forever) noexcept;
   // The same into a vector that grows to fit (allocates only while it is smaller than the message).

@@ -23,14 +23,16 @@ enum class Errc : std::uint8_t {
   message_too_long,
   contract_exceeded,    // refuse-mode policing: the message does not conform (policing = shape waits instead)
   closed,               // this channel was destroyed here
-  peer_closed,          // the other end closed or died
+  peer_closed,          // the other end closed, in order: nothing is missing
   channel_void,         // the promise no longer holds (why: text); the channel still carries messages
   version_mismatch,
   exhausted,            // a fixed table or memory is full; text names it
   protocol_error,       // the other side broke the protocol
   would_deadlock,       // blocking call from inside an agent function
   system,               // an operating system call failed; text has its name and errno
+  peer_gone,            // the other end, its host or the path died: what it had still to send will not come
 };
+inline constexpr Errc last_errc = Errc::peer_gone;  // on the wire and in shared memory nothing beyond is believed
 
 enum class Resource : std::uint8_t { none = 0, cpu, link, memory, blocking, quota, delay };
 

@@ -45,13 +45,14 @@ enum {
   RTC_EMSGSIZE = -12,     /* longer than the contract allows, or than the buffer */
   RTC_ECONTRACT = -13,    /* policing by refusal: above the contract */
   RTC_ECLOSED = -14,      /* destroyed here */
-  RTC_EPEERCLOSED = -15,  /* the other end closed or died */
+  RTC_EPEERCLOSED = -15,  /* the other end closed, in order */
   RTC_EVOID = -16,        /* the promise no longer holds */
   RTC_EVERSION = -17,     /* library and rtcd do not fit */
   RTC_EEXHAUSTED = -18,   /* a fixed table or memory is full; the text names it */
   RTC_EPROTOCOL = -19,
   RTC_EDEADLOCK = -20,    /* a call that would wait, inside an agent function */
-  RTC_ESYSTEM = -21       /* an operating system call failed; the text has its name */
+  RTC_ESYSTEM = -21,      /* an operating system call failed; the text has its name */
+  RTC_EPEERGONE = -22     /* the other end, its host or the path died */
 };
 
 typedef struct rtcError {

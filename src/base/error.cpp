@@ -27,6 +27,7 @@ const char* name(Errc code) noexcept {
     case Errc::protocol_error: return "protocol error";
     case Errc::would_deadlock: return "would deadlock";
     case Errc::system: return "system error";
+    case Errc::peer_gone: return "peer gone";
   }
   return "unknown error";
 }

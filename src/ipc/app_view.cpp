@@ -15,7 +15,7 @@ Errc QueueEnd::closed() const noexcept {
   const Errc here = closed_here_.load(std::memory_order_seq_cst);
   if (here != Errc::ok) return here;
   const std::uint32_t code = block_->state.closed.load(std::memory_order_seq_cst);
-  return code <= static_cast<std::uint32_t>(Errc::system) ? static_cast<Errc>(code) : Errc::protocol_error;
+  return code <= static_cast<std::uint32_t>(last_errc) ? static_cast<Errc>(code) : Errc::protocol_error;
 }
 
 bool QueueEnd::voided() const noexcept { return block_->state.voided.load(std::memory_order_relaxed) != 0; }

@@ -70,7 +70,7 @@ void queue_place(A& a, F& p) {
 
 template <class A, class F>
 void error(A& a, F& e) {
-  a.one_of("error code", e.code, Errc::system);
+  a.one_of("error code", e.code, last_errc);
   a.text("error text", e.text, text_max);
   a.text("hop", e.refusal.hop, text_max);
   a.one_of("resource", e.refusal.resource, Resource::delay);

@@ -16,7 +16,7 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-static_assert(RTC_ESYSTEM == -static_cast<int>(rtchan::Errc::system), "codes of both interfaces correspond");
+static_assert(RTC_EPEERGONE == -static_cast<int>(rtchan::last_errc), "codes of both interfaces correspond");
 static_assert(RTC_EWOULDBLOCK == -static_cast<int>(rtchan::Errc::would_block));
 static_assert(RTC_DAEMON_GONE == static_cast<int>(rtchan::Notice::Kind::daemon_gone));
 static_assert(RTC_ABORTED == static_cast<int>(rtchan::AgentCall::Kind::aborted));

@@ -13,7 +13,7 @@ namespace {
 Error to_error(const rtcop::Gone& gone) {
   Error e;
   if (!gone.refusal) {
-    e.code = gone.reason == wire::TeardownReason::gone ? Errc::peer_closed : Errc::timed_out;
+    e.code = gone.reason == wire::TeardownReason::gone ? Errc::peer_gone : Errc::timed_out;
     if (gone.reason == wire::TeardownReason::failed) e.code = Errc::exhausted;
     e.text = fmt::format("{} (said by {})", wire::name(gone.reason), gone.hop.text());
     return e;
@@ -133,7 +133,8 @@ void Node::State::destroy(Channel& c) {
 void Node::State::bid_farewell(Channel& c, ipc::Notice::Kind kind) {
   c.farewell.reset();
   if (!c.session || c.left || c.destroying) return;
-  emit(MarkQueue{*c.session, c.queue, static_cast<std::uint32_t>(Errc::peer_closed), c.voided});
+  const Errc end = kind == ipc::Notice::Kind::peer_closed ? Errc::peer_closed : Errc::peer_gone;
+  emit(MarkQueue{*c.session, c.queue, static_cast<std::uint32_t>(end), c.voided});
   reply(*c.session, ipc::Notice{kind, c.id, c.why});
 }
 

@@ -220,7 +220,7 @@ void encode(ByteWriter& w, const Refuse& m) {
 Refuse decode_refuse(ByteReader& r) {
   Refuse m;
   m.path = get_path(r);
-  m.code = get_enum(r, Errc::system, 1);
+  m.code = get_enum(r, last_errc, 1);
   m.resource = get_enum(r, Resource::delay);
   m.hop = get_address(r);
   m.binding_time = get_duration(r);

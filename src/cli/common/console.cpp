@@ -50,6 +50,7 @@ ExitStatus status_of(Errc code) noexcept {
     case Errc::contract_exceeded:
     case Errc::closed:
     case Errc::peer_closed:
+    case Errc::peer_gone:
     case Errc::channel_void:
     case Errc::protocol_error:
     case Errc::would_deadlock: return ExitStatus::failed;
