@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -443,6 +444,15 @@ TEST_F(Daemons, SessionsOfOneUserAreCountedAndTheRefusalSaysWhichLimit) {
   EXPECT_EQ(held.size(), 5u);
   EXPECT_EQ(refusal->code, Errc::exhausted);
   EXPECT_NE(refusal->text.find("limits.sessions_per_uid"), std::string::npos) << refusal->text;
+  // However many ask at once, each is told.
+  std::vector<std::future<std::string>> crowd;
+  for (int i = 0; i < 32; ++i) {
+    crowd.push_back(std::async(std::launch::async, [&] {
+      const auto one = session(*a_);
+      return one ? std::string{"admitted"} : one.error().text;
+    }));
+  }
+  for (auto& answer : crowd) EXPECT_NE(answer.get().find("limits.sessions_per_uid"), std::string::npos);
   held.pop_back();
   const auto again = session(*a_);
   EXPECT_TRUE(again) << "a place that is free again is given out again: " << again.error().text;

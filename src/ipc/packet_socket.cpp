@@ -68,7 +68,9 @@ Transfer receive_packet(int socket, std::vector<std::byte>& message, std::vector
   head.msg_iovlen = 1;
   head.msg_control = ancillary.data();
   head.msg_controllen = ancillary.size();
-  const ssize_t got = recvmsg(socket, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  ssize_t got = recvmsg(socket, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  // The other side closed with words of ours unread. What it had said before is still there, behind this error.
+  if (got < 0 && errno == ECONNRESET) got = recvmsg(socket, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got < 0) return outcome_of_error();
   collect(head, descriptors);
   if (got == 0) return Transfer::closed;

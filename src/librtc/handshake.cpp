@@ -120,7 +120,9 @@ std::expected<void, Error> SessionCore::shake_hands(const SessionOptions& option
   wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_) return fail_with_errno("eventfd");
 
-  if (auto sent = send_now(control_.get(), ipc::Hello{ipc::protocol_version}, deadline); !sent) return sent;
+  // If rtcd has closed already, it has said why: the answer is to be read all the same.
+  auto sent = send_now(control_.get(), ipc::Hello{ipc::protocol_version}, deadline);
+  if (!sent && sent.error().code != Errc::no_daemon) return sent;
   std::vector<ipc::Fd> descriptors;
   const auto welcome = receive_now<ipc::Welcome>(control_.get(), descriptors, deadline);
   if (!welcome) return std::unexpected(welcome.error());
@@ -137,7 +139,7 @@ std::expected<void, Error> SessionCore::shake_hands(const SessionOptions& option
   descriptors.clear();  // the memfd too: the mapping keeps the memory
   if (block().version != ipc::layout_version) return fail(Errc::version_mismatch, "rtcd lays out shared memory differently");
 
-  if (auto sent = send_now(control_.get(), ipc::Mapped{}, deadline); !sent) return sent;
+  if (sent = send_now(control_.get(), ipc::Mapped{}, deadline); !sent) return sent;
   const auto ready = receive_now<ipc::Ready>(control_.get(), descriptors, deadline);
   if (!ready) return std::unexpected(ready.error());
   return {};

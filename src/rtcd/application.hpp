@@ -58,8 +58,6 @@ class Application : public std::enable_shared_from_this<Application> {
   // Closes the connection: tells the application, which may wait for it, that all it had is free again.
   void hang_up();
 
-  // Not empty: it is refused, and told so when it says Hello (before, it would not read the answer).
-  std::string refusal;
 
   // Handshake, driven by control.
   State state = State::connected;

@@ -94,7 +94,6 @@ class Control {
   boost::asio::signal_set signals_;
   boost::asio::steady_timer node_timer_, guard_timer_, pause_timer_;
   std::map<SessionId, std::shared_ptr<Application>> applications_;
-  std::size_t refused_ = 0;             // of them: kept only to be told why not
   std::uint32_t next_session_ = 1;
   std::size_t descriptors_limit_ = 0;
 

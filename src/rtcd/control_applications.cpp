@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,8 +21,11 @@ using boost::system::error_code;
 constexpr int applications_per_wake = 16;
 constexpr std::size_t descriptors_per_application = 3;  // socket, pidfd, and in the worker a doorbell
 constexpr std::size_t descriptors_reserve = 64;         // our own, and those of handshakes under way
+// Sessions that only root and rtcd's own user may take, so that a host full of applications can still be asked for its
+// status. A host configured for few keeps fewer.
+constexpr std::size_t sessions_reserve = 4;
 
-constexpr std::size_t refused_most = 16;                // told why at a time; beyond, the connection is just closed
+bool is_administrator(std::uint32_t uid) noexcept { return uid == 0 || uid == geteuid(); }
 
 }  // namespace
 
@@ -53,11 +57,14 @@ void Control::take_applications() {
 std::string Control::objection(const Application::Peer& peer) const {
   if (shutting_down_) return "rtcd is ending";
   const std::size_t fit = (descriptors_limit_ - std::min(descriptors_limit_, descriptors_reserve)) / descriptors_per_application;
-  if (applications_.size() - refused_ >= std::min<std::size_t>(config_.limits.sessions, fit)) {
-    return fmt::format("rtcd serves {} applications already: limits.sessions is {}, and {} file descriptors (RLIMIT_NOFILE) serve {}",
-                       applications_.size(), config_.limits.sessions, descriptors_limit_, fit);
+  const std::size_t most = std::min<std::size_t>(config_.limits.sessions, fit);
+  const std::size_t reserved = is_administrator(peer.uid) ? 0 : std::min(sessions_reserve, most / 8);
+  if (applications_.size() + reserved >= most) {
+    return fmt::format("rtcd serves {} applications already: limits.sessions is {}, and {} file descriptors (RLIMIT_NOFILE) serve {}; "
+                       "{} are kept for the administrator",
+                       applications_.size(), config_.limits.sessions, descriptors_limit_, fit, reserved);
   }
-  const auto of_user = std::ranges::count_if(applications_, [&](const auto& entry) { return entry.second->uid() == peer.uid && entry.second->refusal.empty(); });
+  const auto of_user = std::ranges::count_if(applications_, [&](const auto& entry) { return entry.second->uid() == peer.uid; });
   if (of_user >= static_cast<std::ptrdiff_t>(config_.limits.sessions_per_uid)) {
     return fmt::format("user {} has {} sessions already: limits.sessions_per_uid", peer.uid, of_user);
   }
@@ -66,8 +73,11 @@ std::string Control::objection(const Application::Peer& peer) const {
 
 void Control::admit(ipc::Fd socket) {
   Application::Peer peer = Application::peer_of(socket.get());
-  std::string refusal = objection(peer);
-  if (!refusal.empty() && refused_ >= refused_most) return;
+  if (std::string why = objection(peer); !why.empty()) {  // said at once, so nothing is kept of it
+    spdlog::debug("an application (pid {}, uid {}) is turned away: {}", peer.pid, peer.uid, why);
+    (void)ipc::send_packet(socket.get(), ipc::encode(ipc::Reply{ipc::Failed{0, Error{Errc::exhausted, std::move(why), {}}}}));
+    return;
+  }
   while (applications_.contains(SessionId{next_session_}) || next_session_ == 0) ++next_session_;
   const SessionId id{next_session_++};
   auto app = std::make_shared<Application>(
@@ -75,8 +85,6 @@ void Control::admit(ipc::Fd socket) {
       Application::Listener{
           .requested = [this](Application& a, ipc::Request request) { requested(a, std::move(request)); },
           .ended = [this](Application& a, const std::string& why) { end_application(a, why); }});
-  if (!refusal.empty()) ++refused_;
-  app->refusal = std::move(refusal);
   applications_.emplace(id, app);
   app->begin();
 }
@@ -114,7 +122,6 @@ void Control::hello(Application& app, const ipc::Hello& hello) {
     app.send(ipc::Failed{0, Error{Errc::exhausted, why, {}}});
     end_application(app, why);
   };
-  if (!app.refusal.empty()) return fail(app.refusal);
   auto memfd = create_arena();
   if (!memfd) return fail(memfd.error());
   auto arena = ArenaMap::map(memfd->get());
@@ -210,7 +217,6 @@ void Control::end_application(Application& app, const std::string& why) {
   if (app.state == Application::State::closed) return;
   spdlog::debug("session {} (pid {}, uid {}) ends: {}", app.id().value, app.pid(), app.uid(), why);
   const auto keep = app.shared_from_this();
-  if (!app.refusal.empty()) --refused_;
   app.close();
   for (std::uint32_t i = 0; i < app.workers_mapped; ++i) workers_[i]->drop_session(app.id());
   if (app.known_to_node) feed(node::SessionClosed{app.id(), why});
