@@ -49,8 +49,7 @@ bool Inbox::drain_ready() {
   std::array<ReadyChannel, 64> ready;
   const std::size_t count = session_.ready(ready);
   for (std::size_t i = 0; i < count; ++i) drain(ready[i].tag);
-  while (session_.next_notice()) {
-  }
+  handlers_.looked();
   return count > 0;
 }
 

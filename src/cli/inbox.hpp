@@ -17,6 +17,7 @@ class Inbox {
     std::function<void(std::uint64_t key, const ReceiveLoan& message)> message;
     // `why.code`: peer_closed when the sender ended in order.
     std::function<void(std::uint64_t key, const Error& why)> ended;
+    std::function<void()> looked = [] {};  // at every turn: the session may have notices
   };
 
   // Both outlive the inbox. Keys count accepted channels from 0 and are not reused.

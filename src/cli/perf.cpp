@@ -84,7 +84,9 @@ void add_other_options(CLI::App& app, PerfOptions& o) {
          },
          "how long [sending: 10s; receiving: until the last sender has closed]")
       ->type_name("");
-  app.add_option("--count", o.count, "end after this many messages (a stream, when sending)")->type_name("");
+  app.add_option("--count", o.count, "end after this many messages (a stream, when sending)")
+      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("");
   add_quantity(app, "--spin", o.spin, parse_duration, "look again for so long before sleeping, at most 1ms [0]");
   app.add_flag("--progress", o.progress_json, "with --json: an object every second");
 }

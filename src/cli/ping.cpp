@@ -112,7 +112,7 @@ void add_ping(CLI::App& root, Chosen& chosen) {
                               "  rtc ping 10.0.0.2:7000 --size 1KB --rate 1k/s --delay 5ms --json");
   app->add_option("HOST:PORT", options->to, "where `rtc ping --listen PORT` (or `rtc perf --listen PORT`) answers")->type_name("");
   app->add_option("--listen", options->listen, "answer on this port")->type_name("PORT");
-  app->add_option("--count", options->count, "end after this many")->type_name("");
+  app->add_option("--count", options->count, "end after this many")->check(CLI::PositiveNumber.description(""))->type_name("");
   add_quantity(*app, "--interval", options->interval, parse_duration, "from one to the next [1s]");
   add_quantity(*app, "--spin", options->spin, parse_duration, "look again for so long before sleeping: 20us [0]");
   add_contract_options(*app, options->contract);

@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "cli/common/contract_options.hpp"
 #include "cli/input.hpp"
+#include "cli/notices.hpp"
 #include "cli/patience.hpp"
 #include "cli/pipe/frame.hpp"
 #include "cli/pipe_ends.hpp"
@@ -17,7 +18,7 @@ namespace {
 class PipeSender {
  public:
   PipeSender(Session& session, Channel channel, File input, Console& console)
-      : session_(session), channel_(std::move(channel)), input_(std::move(input)), console_(console) {}
+      : session_(session), channel_(std::move(channel)), input_(std::move(input)), console_(console), notices_(session, console) {}
 
   std::expected<void, Error> hello(std::uint16_t reply_port) {
     return put([&](std::span<std::byte> message) { return writer_.hello(reply_port, message); });
@@ -65,13 +66,9 @@ class PipeSender {
       const std::array input{input_.fd()};
       if (wait_readable(input, patience_slice)) return {};
       if (!session_.alive()) return std::unexpected(Error{Errc::daemon_gone, "rtcd went away", {}});
-      while (const auto notice = session_.next_notice()) {
-        if (notice->kind == Notice::Kind::contract_violated) continue;
-        if (notice->kind == Notice::Kind::voided) {
-          console_.note(fmt::format("the promise no longer holds: {}", notice->text));
-          continue;
-        }
-        return std::unexpected(Error{Errc::peer_closed, notice->text.empty() ? "the receiver went away" : notice->text, {}});
+      notices_.look();
+      if (const auto& end = notices_.ended()) {
+        return std::unexpected(Error{Errc::peer_gone, end->text.empty() ? "the receiver went away" : end->text, {}});
       }
       show_progress();
     }
@@ -89,6 +86,7 @@ class PipeSender {
   Channel channel_;
   File input_;
   Console& console_;
+  Notices notices_;
   PipeWriter writer_;
   Instant start_{};
   Metronome metronome_;

@@ -10,6 +10,7 @@
 #include "cli/common/contract_options.hpp"
 #include "cli/inbox.hpp"
 #include "cli/input.hpp"
+#include "cli/notices.hpp"
 
 namespace rtchan::cli {
 
@@ -43,10 +44,12 @@ class Receiver {
       : options_(options), console_(console), output_(std::move(output)) {}
 
   ExitStatus run(Session& session, Listener& listener) {
+    Notices notices(session, console_);
     Inbox inbox(session, listener,
                 {.opened = [this](std::uint64_t, Channel& channel) { opened(channel); },
                  .message = [this](std::uint64_t key, const ReceiveLoan& message) { take(key, message); },
-                 .ended = [this](std::uint64_t, const Error& why) { ended(why); }});
+                 .ended = [this](std::uint64_t, const Error& why) { ended(why); },
+                 .looked = [&notices] { notices.look(); }});
     last_ = RawClock::now();
     while (!interrupted() && !failure_ && messages_ < options_.count) {
       if (const auto turned = inbox.turn(std::chrono::milliseconds{100}); !turned) return console_.fail("receiving", turned.error());
@@ -56,16 +59,17 @@ class Receiver {
       }
     }
     if (failure_) return console_.fail("writing", *failure_);
-    console_.note(fmt::format("{} messages received, {}; {} lost", messages_, format_bytes(bytes_), lost_));
-    if (broken_) return console_.fail("a sender", *broken_);
-    return lost_ == 0 ? ExitStatus::ok : ExitStatus::failed;
+    notices.look();
+    console_.note(fmt::format("{} messages received, {}; {} lost, {} late", messages_, format_bytes(bytes_), lost_, late_));
+    if (broken_) return console_.fail("a sender did not end in order", *broken_);
+    return lost_ == 0 && late_ == 0 && !notices.voided() ? ExitStatus::ok : ExitStatus::failed;
   }
 
  private:
   void opened(const Channel& channel) {
     ++senders_;
     next_number_.push_back(0);
-    guaranteed_.push_back(channel.qos().service == ServiceClass::guaranteed);
+    bounds_.push_back(channel.qos().service == ServiceClass::guaranteed ? std::optional{channel.bound()} : std::nullopt);
     console_.note(fmt::format("channel from {}: {}", channel.peer().text(), describe(channel.qos())));
   }
 
@@ -74,7 +78,8 @@ class Receiver {
     ++messages_;
     bytes_ += message.bytes().size();
     last_ = RawClock::now();
-    if (guaranteed_[key] && message.number() > next_number_[key]) lost_ += message.number() - next_number_[key];
+    if (bounds_[key] && message.number() > next_number_[key]) lost_ += message.number() - next_number_[key];
+    if (bounds_[key] && message.delay().value_or(Duration{0}) > *bounds_[key]) ++late_;
     next_number_[key] = message.number() + 1;
     if (console_.json()) {
       nlohmann::json json = content(message.bytes());
@@ -97,11 +102,12 @@ class Receiver {
   Console& console_;
   File output_;
   std::vector<std::uint64_t> next_number_;
-  std::vector<bool> guaranteed_;
+  std::vector<std::optional<Duration>> bounds_;  // none: best effort
   std::uint64_t senders_ = 0;
   std::uint64_t messages_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t lost_ = 0;
+  std::uint64_t late_ = 0;
   Instant last_{};
   Metronome metronome_;
   std::optional<Error> failure_;
@@ -130,7 +136,7 @@ void add_recv(CLI::App& root, Chosen& chosen) {
                               "  rtc recv --port 7000 --output copy.img");
   app->add_option("--port", options->port, "port to listen on; 0: any free one")->required()->type_name("");
   app->add_option("--output", options->output, "where to write the messages' bytes; - is standard output [-]")->type_name("");
-  app->add_option("--count", options->count, "end after this many messages")->type_name("");
+  app->add_option("--count", options->count, "end after this many messages")->check(CLI::PositiveNumber.description(""))->type_name("");
   add_quantity(*app, "--timeout", options->timeout, parse_duration, "end, with status 1, when nothing comes for so long: 30s");
   app->add_flag("--keep", options->keep, "go on when the last sender has closed");
   app->callback([options, &chosen] { chosen.run = [options] { return run(*options); }; });

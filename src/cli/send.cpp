@@ -8,6 +8,7 @@
 #include "cli/command.hpp"
 #include "cli/common/contract_options.hpp"
 #include "cli/input.hpp"
+#include "cli/notices.hpp"
 #include "cli/patience.hpp"
 
 namespace rtchan::cli {
@@ -28,7 +29,8 @@ struct Sent {
 };
 
 // Everything, or the error that ended it.
-std::expected<void, Error> send_all(Channel& channel, PieceReader& pieces, bool blocks, Console& console, Sent& sent) {
+std::expected<void, Error> send_all(Channel& channel, PieceReader& pieces, bool blocks, Console& console, Notices& notices,
+                                    Sent& sent) {
   Metronome metronome;
   while (true) {
     if (interrupted()) return std::unexpected(Error{Errc::closed, "interrupted", {}});
@@ -36,6 +38,7 @@ std::expected<void, Error> send_all(Channel& channel, PieceReader& pieces, bool 
     if (!piece) return std::unexpected(piece.error());
     if (!*piece) return {};
     if (const auto done = send(channel, **piece); !done) return done;
+    notices.look();
     ++sent.messages;
     sent.bytes += (*piece)->size();
     if (metronome.due(RawClock::now())) {
@@ -56,14 +59,19 @@ ExitStatus run(const SendOptions& options) {
                                   {.policing = options.contract.refuse_excess ? Policing::refuse : Policing::shape});
   if (!channel) return console.fail(fmt::format("cannot open a channel to {} ({})", options.to, describe(*qos)), channel.error());
   PieceReader pieces(*file, qos->max_message_bytes);
+  Notices notices(*session, console);
   Sent sent;
-  const auto done = send_all(*channel, pieces, options.blocks, console, sent);
+  const auto done = send_all(*channel, pieces, options.blocks, console, notices, sent);
   const auto closed = channel->close();
+  notices.look();
   if (!done) return console.fail(fmt::format("after {} messages", sent.messages), done.error());
   if (!closed) return console.fail("closing the channel", closed.error());
   console.note(fmt::format("{} messages sent, {}", sent.messages, format_bytes(sent.bytes)));
-  console.object({{"messages", sent.messages}, {"bytes", sent.bytes}});
-  return ExitStatus::ok;
+  console.object({{"messages", sent.messages},
+                  {"bytes", sent.bytes},
+                  {"contract_violations", notices.violations()},
+                  {"void", notices.voided() ? nlohmann::json(*notices.voided()) : nlohmann::json(nullptr)}});
+  return notices.voided() ? ExitStatus::failed : ExitStatus::ok;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/channels_table.hpp"
 #include "cli/command.hpp"
 #include "cli/common/contract_options.hpp"
 #include "cli/common/table.hpp"
@@ -29,7 +30,7 @@ ExitStatus show(Session& session, const std::string& what, Console& console, boo
     std::fflush(stdout);
   } else {
     if (clear) fmt::print("\033[H\033[J");
-    std::string shown = render(value);
+    std::string shown = what == "channels" ? channels_table(value) : render(value);
     if (!shown.empty() && shown.back() == '\n') shown.pop_back();
     console.line(shown);
   }

@@ -1,5 +1,6 @@
 // The configuration file: what a person gets to read when something in it is wrong.
 #include "rtcd/config.hpp"
+#include "rtcd/options.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -132,6 +133,22 @@ TEST(Config, RoutesTakeThePortOfTheirLink) {
   ASSERT_EQ(config->routes.size(), 1u);
   EXPECT_EQ(config->routes[0].neighbour.text(), "10.0.0.2:9000");
   EXPECT_EQ(config->routes[0].prefix_bits, 112u);
+}
+
+TEST(Config, TwoFactsAboutAnInterfaceAreEnough) {
+  Options options;
+  options.links = {"eth0=97Mbit", "eth1=1Gbit"};
+  options.name = "here";
+  const auto config = configuration(options);
+  ASSERT_TRUE(config) << config.error().front();
+  ASSERT_EQ(config->links.size(), 2u);
+  EXPECT_EQ(config->links[0].interface, "eth0");
+  EXPECT_EQ(config->links[1].bits_per_second, 1'000'000'000u);
+  EXPECT_EQ(config->daemon.name, "here");
+  for (const char* wrong : {"eth0", "eth0=fast", "=97Mbit", "et\"h=97Mbit", "eth0=1bit"}) {
+    options.links = {wrong};
+    EXPECT_FALSE(configuration(options)) << wrong;
+  }
 }
 
 TEST(Config, AFileThatIsNotThereIsNamed) {

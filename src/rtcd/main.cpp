@@ -30,16 +30,19 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app{"rtcd: guaranteed-QoS channels for the applications of this host", "rtcd"};
   describe(app, options);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : wrong_configuration;
+  }
 
-  auto config = load_config(options.config);
-  if (config) config = override(std::move(*config), options);
+  auto config = configuration(options);
   if (!config) {
     for (const std::string& error : config.error()) fmt::print(stderr, "{}\n", error);
     return wrong_configuration;
   }
   if (options.check_only) {
-    fmt::print("{}: valid\n", options.config);
+    fmt::print("{}: valid\n", options.links.empty() ? options.config : "--link");
     return 0;
   }
   signal(SIGPIPE, SIG_IGN);

@@ -13,11 +13,13 @@ struct Options {
   std::string config = "/etc/rtchan/rtcd.toml";
   bool check_only = false;
   std::string name, socket, log, scheduling, workers;
+  std::vector<std::string> links;  // "INTERFACE=RATE": instead of a file
   std::vector<std::string> rates;  // "LINK=RATE"
 };
 
 void describe(CLI::App& app, Options& options);
-// The command line wins over the file. Errors name the option.
-[[nodiscard]] std::expected<Config, ConfigErrors> override(Config config, const Options& options);
+// The file's, or (with --link) what the two facts about each interface make with every default; then the command line's
+// overrides. Errors name the file and key, or the option.
+[[nodiscard]] std::expected<Config, ConfigErrors> configuration(const Options& options);
 
 }  // namespace rtchan::rtcd

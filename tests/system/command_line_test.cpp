@@ -39,6 +39,15 @@ TEST_F(CommandLine, LinesGoThroughUnchanged) {
   EXPECT_THAT(receiver.complaints(), HasSubstr("4 messages received"));
 }
 
+TEST_F(CommandLine, AReceiverKnowsASenderThatDiedFromOneThatClosed) {
+  Command receiver = rtc(Rig::b, "recv --port 7000");
+  std::this_thread::sleep_for(300ms);
+  Command sender = rig_->run(Rig::a, {"bash", "-c", fmt::format("(echo one; sleep 30) | {} send --to {} --rate 50/s --delay 20ms & sleep 1; kill -9 $!", lab::program("rtc"), rig_->to(7000))}, "dies");
+  EXPECT_EQ(receiver.wait(20s), 1);
+  EXPECT_EQ(receiver.output(), "one\n");
+  EXPECT_THAT(receiver.complaints(), HasSubstr("did not end in order"));
+}
+
 TEST_F(CommandLine, PingMeasuresRoundTrips) {
   Command responder = rtc(Rig::b, "ping --listen 7000 --json");
   std::this_thread::sleep_for(300ms);
@@ -106,6 +115,10 @@ TEST_F(CommandLine, AMissingDaemonIsStatus3AndAMistakeStatus2) {
   Command mistake = rtc(Rig::a, "pipe --to 10.0.0.1:1 --rate fast");
   EXPECT_EQ(mistake.wait(20s), 2);
   EXPECT_THAT(mistake.complaints() + mistake.output(), HasSubstr("as in 97Mbit"));
+  Command nothing = rtc(Rig::a, "recv --port 7000 --count -1");
+  EXPECT_EQ(nothing.wait(20s), 2);
+  Command daemon = rig_->run(Rig::a, {lab::program("rtcd"), "--bogus"}, "bogus");
+  EXPECT_EQ(daemon.wait(20s), 2);
 }
 
 TEST_F(CommandLine, ABrokenOffPipeIsNoticedByItsReceiver) {
@@ -131,6 +144,10 @@ TEST_F(CommandLine, StatusAndChannelsAreShownAndAreJson) {
   Command status = rtc(Rig::a, "status");
   EXPECT_EQ(status.wait(10s), 0) << status.complaints();
   EXPECT_THAT(status.output(), HasSubstr("channels"));
+  Command table = rtc(Rig::a, "channels");
+  EXPECT_EQ(table.wait(10s), 0) << table.complaints();
+  EXPECT_THAT(table.output(), HasSubstr("to " + rig_->to(7000)));
+  EXPECT_THAT(table.output(), HasSubstr("50/s of up to"));
   Command channels = rtc(Rig::a, "channels --json");
   EXPECT_EQ(channels.wait(10s), 0) << channels.complaints();
   EXPECT_FALSE(nlohmann::json::parse(channels.output(), nullptr, false).is_discarded());

@@ -47,7 +47,7 @@ std::expected<Qos, std::string> qos_of(const ContractOptions& options) {
     return std::unexpected(fmt::format("--rate: {}/s is outside 0.001/s ... 10M/s", options.rate));
   }
   if (options.delay < limits::delay_min || options.delay > limits::delay_max) {
-    return std::unexpected(fmt::format("--delay: {} is outside 1us ... 1h", format_duration(options.delay)));
+    return std::unexpected(fmt::format("--delay: {} is outside 1us ... {}", format_duration(options.delay), format_duration(limits::delay_max)));
   }
   return Qos{.max_rate = options.rate,
              .max_burst = options.burst,
