@@ -17,7 +17,7 @@ constexpr Duration ask_count_again = std::chrono::milliseconds{200};
 
 Error not_a_responder(Duration waited) {
   return {Errc::timed_out,
-          fmt::format("no answering channel within {} s: is `rtc ping --listen` or `rtc perf --listen` on that port?",
+          fmt::format("no answering channel within {} s: is `rtc ping --listen` or `rtc perf --listen` on that port, and was its way back admitted (it says so there)?",
                       std::chrono::duration<double>(waited).count()),
           {}};
 }

@@ -20,6 +20,10 @@ namespace {
 constexpr Duration measure_for = std::chrono::milliseconds{300};  // a rate or a series of round trips, in each round
 constexpr Duration answer_within = std::chrono::seconds{1};
 constexpr std::uint32_t setting_up = 50;  // round trips before the first that counts
+// Paced round trips keep clear of their contract: at exactly its rate every jitter of the caller would be held back, and
+// the policing would be measured, not the way.
+constexpr double pace_of_contract = 0.8;
+constexpr double rate_if_unanswered = 0.4;  // there and back may share a processor
 
 // The five parts of a round trip, when both ends read the same clock.
 struct Parts {
@@ -94,29 +98,34 @@ class Course {
     Qos qos{.max_rate = options_.contract.rate, .max_burst = options_.contract.burst, .max_message_bytes = bytes,
             .max_delay = options_.contract.delay};
     auto made = call(session_, options_.to, qos, std::chrono::seconds{5});
-    if (!made && made.error().code == Errc::refused) {
+    if (!made && made.error().code == Errc::timed_out) {
+      qos.max_rate *= rate_if_unanswered;
+      console_.note(fmt::format("{}; trying {}", sentence(made.error()), describe(qos)));
+      made = call(session_, options_.to, qos, std::chrono::seconds{5});
+    } else if (!made && made.error().code == Errc::refused) {
       const Refusal& hint = made.error().refusal;
       if (hint.fitting_delay > Duration{0}) {
         qos.max_delay = hint.fitting_delay * 3 / 2;
       } else if (hint.fitting_rate > 1) {
-        qos.max_rate = hint.fitting_rate * 0.4;  // there and back may share a processor
+        qos.max_rate = hint.fitting_rate * rate_if_unanswered;
       } else {
         return made;
       }
       console_.note(fmt::format("not admitted as asked ({}); taking {}", sentence(made.error()), describe(qos)));
       made = call(session_, options_.to, qos, std::chrono::seconds{5});
     }
-    pace = qos.max_rate;
+    pace = qos.max_rate * pace_of_contract;
     return made;
   }
 
   std::expected<void, Error> measure(std::uint32_t bytes) {
-    double pace = 0;
-    auto promised = guaranteed(bytes, pace);
-    if (!promised) return std::unexpected(promised.error());
+    // First: it is never refused, and the responder stays while somebody talks to it.
     auto loose = call(session_, options_.to, {.service = ServiceClass::best_effort, .max_burst = 64, .max_message_bytes = bytes},
                       std::chrono::seconds{5});
     if (!loose) return std::unexpected(loose.error());
+    double pace = 0;
+    auto promised = guaranteed(bytes, pace);
+    if (!promised) return std::unexpected(promised.error());
     std::optional<UdpCaller> udp;
     if (options_.beside_udp) {
       auto made = UdpCaller::connect(promised->out.peer());
