@@ -66,9 +66,9 @@ tidy: configure
 
 fuzz:
 	@scripts/install-deps.sh --tools
-	cmake --preset fuzz
-	cmake --build build-fuzz -j $(JOBS)
-	FUZZ_SECONDS=$(FUZZ_SECONDS) ctest --test-dir build-fuzz --output-on-failure -j $(JOBS)
+	cmake --preset fuzz -DRTCHAN_FUZZ_SECONDS=$(FUZZ_SECONDS)
+	cmake --build build-fuzz -j $(JOBS) --target fuzzers
+	ctest --test-dir build-fuzz --output-on-failure -j $(JOBS)
 
 # The wake-up protocols of shared memory, every interleaving.
 model:

@@ -84,7 +84,7 @@ bool Outgoing::begin(Instant, std::size_t packet_bytes, ClipCounters&) noexcept 
     arrivals_.clear();
     return false;
   }
-  InWork& work = in_work_.emplace();
+  InWork& work = in_work_.emplace(InWork{});
   work.ref = ref;
   work.logical = arrivals_.front();
   work.number = next_message_++;
