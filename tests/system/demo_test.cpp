@@ -98,6 +98,16 @@ void expect_self_contained(const Outcome& run) {
   EXPECT_EQ(contents(run.out / "demo.png").substr(0, 8), "\x89PNG\r\n\x1a\n");
 }
 
+TEST(Demo, TouchesNoDirectoryThatIsNotItsOwn) {
+  const fs::path directory = fs::temp_directory_path() / fmt::format("rtchan-demo-not-{}", getpid());
+  fs::create_directories(directory);
+  std::ofstream{directory / "thesis.txt"} << "mine";
+  const std::string words = fmt::format("{} demo --duration 4 --out {} 2>&1", lab::program("rtc"), directory.string());
+  EXPECT_NE(std::system(words.c_str()), 0);
+  EXPECT_EQ(contents(directory / "thesis.txt"), "mine");
+  fs::remove_all(directory);
+}
+
 // On a machine that is taken away for moments a run may be inconclusive, or late for a reason that no probe saw. Not
 // three times in a row.
 TEST(Demo, KeepsItsPromisesAndSaysNothingButWhatItSaw) {

@@ -34,6 +34,23 @@ Watch console() {
               }};
 }
 
+// Only a directory of our own is emptied: one that is new or empty, or that an earlier run has marked.
+std::expected<void, Error> prepare(const std::filesystem::path& directory) {
+  const std::filesystem::path mark = directory / ".rtchan-demo";
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return std::unexpected(Error{Errc::system, fmt::format("cannot create {}: {}", directory.string(), error.message()), {}});
+  if (!std::filesystem::exists(mark) && !std::filesystem::is_empty(directory, error)) {
+    return std::unexpected(Error{Errc::invalid_argument, fmt::format("{} holds files that no demo wrote: choose another with --out", directory.string()), {}});
+  }
+  for (const auto& entry : std::filesystem::directory_iterator{directory}) {
+    const std::string kind = entry.path().extension();
+    if (kind == ".csv" || kind == ".log" || kind == ".json" || kind == ".txt") std::filesystem::remove(entry.path(), error);
+  }
+  if (!std::ofstream{mark}) return std::unexpected(Error{Errc::system, "cannot write to " + directory.string(), {}});
+  return {};
+}
+
 std::string bytes_of(const std::filesystem::path& file) {
   std::ifstream in{file, std::ios::binary};
   return {std::istreambuf_iterator<char>{in}, {}};
@@ -78,16 +95,9 @@ int execute(const CommandOptions& options) {
   const std::string weaker = lab::privileges().weaker();
   if (!weaker.empty()) fmt::print(stderr, "Weaker here: {}.\n", weaker);
 
-  std::error_code error;
   const std::filesystem::path directory =
       std::filesystem::absolute(options.out.empty() ? "rtchan-demo" : options.out);
-  std::filesystem::create_directories(directory, error);
-  if (error) return complain(fmt::format("cannot create {}: {}", directory.string(), error.message()));
-  for (const auto& entry : std::filesystem::directory_iterator{directory}) {
-    const std::string kind = entry.path().extension();
-    if (kind == ".csv" || kind == ".log" || kind == ".json" || kind == ".txt")
-      std::filesystem::remove(entry.path(), error);
-  }
+  if (auto ready = prepare(directory); !ready) return complain(ready.error().text);
 
   const RunOptions run_options{
       .duration = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.seconds)),
