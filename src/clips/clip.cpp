@@ -1,6 +1,5 @@
 #include "clips/clip.hpp"
 
-#include <cassert>
 #include <utility>
 
 namespace rtchan::clips {
@@ -10,32 +9,37 @@ Clip::Clip(const ClipSpec& given, std::unique_ptr<MessageSource> source, std::un
     : spec(given), stack(std::move(protocol)) {
   task.clip = this;
   connected = spec.next_hop.port != 0;
-  switch (spec.role) {
-    case Role::outgoing:
-      flow.clip = this;
-      flow.frames.reserved = spec.packet_buffers;
-      flow.horizon = spec.horizon;
-      flow.best_effort = best_effort();
-      flow.turn = spec.packets_per_step;
-      outgoing.emplace(spec, std::move(source), stack.get());
-      break;
-    case Role::incoming:
-      incoming.emplace(spec, std::move(sink), stack.get());
-      break;
-    case Role::forward:
-      break;
+  if (spec.role != Role::incoming) {
+    flow.clip = this;
+    flow.frames.reserved = spec.packet_buffers;
+    flow.horizon = spec.horizon;
+    flow.best_effort = best_effort();
+    flow.turn = spec.packets_per_step;
   }
-  assert(outgoing || incoming);
+  switch (spec.role) {
+    case Role::outgoing: outgoing.emplace(spec, std::move(source), stack.get()); break;
+    case Role::incoming: incoming.emplace(spec, std::move(sink), stack.get()); break;
+    case Role::forward: forward.emplace(spec); break;
+  }
+}
+
+std::optional<Urgency> Clip::urgency(PacketStore& store) const noexcept {
+  if (outgoing) return outgoing->urgency();
+  return forward ? forward->urgency(store) : incoming->urgency(store);
+}
+
+bool Clip::broken() const noexcept {
+  if (outgoing) return outgoing->violated();
+  return incoming && incoming->violated();
 }
 
 bool Clip::idle() const noexcept {
   if (joining) return false;
-  if (outgoing) {
-    // A full device may still hold the last frames of an abandoned clip.
-    if (closing == Closing::abandoned || violated) return flow.frames.used == 0;
-    return outgoing->idle() && flow.frames.used == 0;
-  }
-  return closing == Closing::abandoned || violated || incoming->idle();
+  const bool ended = closing == Closing::abandoned || violated;
+  if (incoming) return ended || incoming->idle();
+  // A full device may still hold the last frames of an abandoned clip.
+  if (flow.frames.used > 0) return false;
+  return ended || (outgoing ? outgoing->idle() : forward->idle());
 }
 
 std::unique_ptr<Clip> make_clip(const ClipSpec& spec, std::unique_ptr<MessageSource> source,

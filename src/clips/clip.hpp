@@ -3,6 +3,7 @@
 //
 //   outgoing   source -> LogicalArrivals -> Outgoing (handler) -> LinkFlow -> link scheduler
 //   incoming   demux -> Incoming (per-path packet queue, handler) -> sink
+//   forward    demux -> Forward (per-path packet queue, handler) -> LinkFlow -> link scheduler
 //
 // Made off the data thread (make_clip), then owned by one domain and touched by its thread alone.
 #pragma once
@@ -12,6 +13,7 @@
 
 #include "clips/cpu_scheduler.hpp"
 #include "clips/domain.hpp"
+#include "clips/forward.hpp"
 #include "clips/incoming.hpp"
 #include "clips/link_scheduler.hpp"
 #include "clips/outgoing.hpp"
@@ -32,9 +34,10 @@ class Clip {
 
   std::unique_ptr<ProtocolStack> stack;
   CpuTask task;                      // its place in the CPU scheduler
-  LinkFlow flow;                     // outgoing: its way to the link
-  std::optional<Outgoing> outgoing;  // exactly one of these two
+  LinkFlow flow;                     // outgoing, forward: its way to the link
+  std::optional<Outgoing> outgoing;  // exactly one of these three
   std::optional<Incoming> incoming;
+  std::optional<Forward> forward;
   ClipCounters* counters = nullptr;
   bool connected = false;            // the neighbour's label is known
   // outgoing: connected, but bursts that were handed over before its link knew of it may still stand in front of it. Its
@@ -45,6 +48,10 @@ class Clip {
   enum class Closing : std::uint8_t { open, draining, abandoned } closing = Closing::open;
   bool leaving = false;              // closed and done: goes at the end of the turn
 
+  // When and how urgently its handler wants to run; nullopt: nothing to do, or blocked.
+  [[nodiscard]] std::optional<Urgency> urgency(PacketStore& store) const noexcept;
+  // Its application broke the rules of shared memory; a router's clip has none.
+  [[nodiscard]] bool broken() const noexcept;
   // Nothing is left to do or to give back.
   [[nodiscard]] bool idle() const noexcept;
 };

@@ -100,6 +100,7 @@ inline constexpr std::array clip_counter_names{
     CounterName<ClipCounters>{"lost", &ClipCounters::lost},
     CounterName<ClipCounters>{"no_slot", &ClipCounters::no_slot},
     CounterName<ClipCounters>{"stale", &ClipCounters::stale},
+    CounterName<ClipCounters>{"excess", &ClipCounters::excess},
     CounterName<ClipCounters>{"duplicate", &ClipCounters::duplicate},
     CounterName<ClipCounters>{"misfit", &ClipCounters::misfit},
     CounterName<ClipCounters>{"rejected", &ClipCounters::rejected},

@@ -63,6 +63,7 @@ struct Domain::State final : Arrivals, Departures {
   // Departures
   void departed(LinkFlow& flow, const Packet& packet, Instant finish) noexcept override;
 
+  bool accept(Clip& clip, const wire::DataPacket& packet, Instant arrival) noexcept;
   void schedule(Clip& clip, Instant now) noexcept;
   void sight(Clip& clip, Instant since, Instant now) noexcept;
   void look(Clip& clip, Instant since, Instant now) noexcept;
@@ -123,9 +124,10 @@ void Domain::State::run_handlers(Instant turn_began) noexcept {
 }
 
 std::uint32_t Domain::State::step(Clip& clip, Instant at) noexcept {
-  const std::uint32_t packets =
-      clip.outgoing ? clip.outgoing->step(at, clip.flow, *links[clip.spec.link], store, *clip.counters)
-                    : clip.incoming->step(at, store, *clip.counters);
+  std::uint32_t packets = 0;
+  if (clip.outgoing) packets = clip.outgoing->step(at, clip.flow, *links[clip.spec.link], store, *clip.counters);
+  if (clip.incoming) packets = clip.incoming->step(at, store, *clip.counters);
+  if (clip.forward) packets = clip.forward->step(at, clip.flow, *links[clip.spec.link], store, *clip.counters);
   settle(clip, at);
   return packets;
 }
@@ -141,12 +143,18 @@ void Domain::State::data_arrived(const wire::DataPacket& packet, link::TrafficCl
                                  Instant at) {
   const Label label = packet.header.label;
   Clip* clip = find(ClipSlot{label.slot});
-  if (clip == nullptr || !clip->incoming) return dropped(counters, PacketDrop::unknown_label);
+  if (clip == nullptr || clip->outgoing) return dropped(counters, PacketDrop::unknown_label);
   if (clip->spec.generation != label.generation) return dropped(counters, PacketDrop::wrong_generation);
   if (clip->closing == Clip::Closing::abandoned || clip->violated) return dropped(counters, PacketDrop::closed_channel);
   if (clip->best_effort() != (cls == link::TrafficClass::best_effort)) return dropped(counters, PacketDrop::wrong_class);
-  if (!clip->incoming->accept(packet, arrival, store, *clip->counters)) dropped(counters, PacketDrop::above_contract);
+  if (!accept(*clip, packet, arrival)) dropped(counters, PacketDrop::above_contract);
   if (clip->task.edf.state == EdfPlace::State::absent) schedule(*clip, at);
+}
+
+bool Domain::State::accept(Clip& clip, const wire::DataPacket& packet, Instant arrival) noexcept {
+  if (clip.incoming) return clip.incoming->accept(packet, arrival, store, *clip.counters);
+  const std::size_t fits = links[clip.spec.link]->packet_bytes();
+  return clip.forward->accept(packet, arrival, fits, clip.flow.frames, store, *clip.counters);
 }
 
 void Domain::State::departed(LinkFlow& flow, const Packet& packet, Instant finish) noexcept {
@@ -155,21 +163,21 @@ void Domain::State::departed(LinkFlow& flow, const Packet& packet, Instant finis
   ClipCounters& c = *clip.counters;
   bump(c.packets);
   if (packet.message_bytes > 0) {
-    bump(c.delivered);
+    bump(c.delivered, packet.messages);
     bump(c.bytes, packet.message_bytes);
     if (!clip.best_effort()) {
-      if (finish > packet.deadline) bump(c.late);
+      if (finish > packet.deadline) bump(c.late, packet.messages);
       raise(c.worst_link, (finish - packet.logical).count());
       raise(c.worst_delay, (finish - packet.message_logical).count());
     }
   }
-  if (clip.outgoing->unblock() && clip.closing != Clip::Closing::abandoned) schedule(clip, latest);
+  if (clip.outgoing && clip.outgoing->unblock() && clip.closing != Clip::Closing::abandoned) schedule(clip, latest);
   if (clip.closing != Clip::Closing::open) settle(clip, latest);
 }
 
 // The handler queues for the CPU by its next piece of work, or leaves the queue.
 void Domain::State::schedule(Clip& clip, Instant at) noexcept {
-  const auto urgency = clip.outgoing ? clip.outgoing->urgency() : clip.incoming->urgency(store);
+  const auto urgency = clip.urgency(store);
   if (urgency && clip.connected) {
     cpu.place(clip.task, *urgency, at);
   } else {
@@ -179,8 +187,7 @@ void Domain::State::schedule(Clip& clip, Instant at) noexcept {
 
 // After the clip has worked, or was told to close: where does it stand?
 void Domain::State::settle(Clip& clip, Instant at) noexcept {
-  const bool broken = clip.outgoing ? clip.outgoing->violated() : clip.incoming->violated();
-  if (broken && !clip.violated) {
+  if (clip.broken() && !clip.violated) {
     clip.violated = true;
     stop(clip);
     observer.client_violated(clip.spec.slot);
@@ -195,11 +202,9 @@ void Domain::State::settle(Clip& clip, Instant at) noexcept {
 void Domain::State::stop(Clip& clip) noexcept {
   clip.joining = false;
   cpu.remove(clip.task);
-  if (clip.outgoing) {
-    links[clip.spec.link]->forget(clip.flow);
-  } else {
-    clip.incoming->abandon(store, *clip.counters);
-  }
+  if (clip.incoming) return clip.incoming->abandon(store, *clip.counters);
+  if (clip.forward) clip.forward->abandon(store, clip.flow.frames);
+  links[clip.spec.link]->forget(clip.flow);
 }
 
 void Domain::State::let_go() noexcept {
@@ -243,17 +248,20 @@ void Domain::close(ClipSlot slot, CloseMode mode, Instant now) {
 void Domain::connect(ClipSlot slot, const Endpoint& next_hop, Label next_label) {
   State& s = *state_;
   Clip* clip = s.find(slot);
-  if (clip == nullptr || !clip->outgoing) return;
-  clip->outgoing->connect(next_hop, next_label);
+  if (clip == nullptr || clip->incoming) return;
+  if (clip->outgoing) clip->outgoing->connect(next_hop, next_label);
+  if (clip->forward) clip->forward->connect(next_hop, next_label);
   clip->connected = true;
   if (!clip->violated && clip->closing != Clip::Closing::abandoned) s.join(*clip, s.latest);
 }
 
-// An outgoing channel begins once its link is ready for it (link_scheduler.hpp); until then its messages wait unseen.
+// An outgoing channel begins once its link is ready for it (link_scheduler.hpp); until then its messages wait unseen. What
+// is forwarded has begun upstream: to hold it up as well would only make it later.
 void Domain::State::join(Clip& clip, Instant at) noexcept {
   clip.joining = clip.outgoing && !clip.best_effort() && !links[clip.spec.link]->settled();
   if (clip.joining) return joining.push_back(clip.spec.slot);
   clip.active_since = at;
+  if (clip.forward) return settle(clip, at);
   look(clip, at, at);
 }
 

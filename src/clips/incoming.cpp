@@ -10,30 +10,11 @@
 
 namespace rtchan::clips {
 
-namespace {
-
-struct Extent {
-  std::uint32_t messages = 0;  // in the packet (a fragment counts as one)
-  std::uint32_t longest = 0;   // length of the longest message
-};
-
-Extent extent_of(const wire::DataPacket& packet) noexcept {
-  if (packet.header.type == wire::PacketType::fragment) return {1, packet.header.message_length};
-  Extent e;
-  wire::RecordReader records(packet.body);
-  for (std::span<const std::byte> message; records.next(message); ++e.messages) {
-    e.longest = std::max(e.longest, static_cast<std::uint32_t>(message.size()));
-  }
-  return e;
-}
-
-}  // namespace
-
 Incoming::Incoming(const ClipSpec& spec, std::unique_ptr<MessageSink> sink, ProtocolStack* stack)
     : spec_(spec),
       sink_(std::move(sink)),
       stack_(stack),
-      early_(spec.upstream_rem + spec.upstream_propagation + limits::host_pause),
+      arrivals_(spec),
       here_(spec.contract.message_bytes / limits::fragment_bytes_min / 64 + 1, 0) {
   frames_.reserved = spec.packet_buffers;
 }
@@ -46,32 +27,33 @@ bool Incoming::accept(const wire::DataPacket& packet, Instant arrival, PacketSto
   const Extent extent = extent_of(packet);
   if (extent.longest > spec_.contract.message_bytes || packet.body.size() > store.frame_bytes()) return false;
   bump(counters.packets);
-  if (note_packet_number(header.packet_number, counters)) {
+  if (arrivals_.repeated(header.packet_number, counters)) {
     bump(counters.duplicate);
     return true;
   }
-
-  const std::int64_t message = static_cast<std::int64_t>(newest_) +
-                               static_cast<std::int32_t>(header.first_message - static_cast<std::uint32_t>(newest_));
+  const std::int64_t message = arrivals_.unwrap(header.first_message);
   if (stale(message)) {
     bump(counters.stale);
     return true;
   }
   const auto number = static_cast<std::uint64_t>(message);
+  if (!arrivals_.within_budget(number, extent)) {
+    bump(counters.excess);
+    return true;
+  }
   const Frame frame = store.take(frames_);
   if (frame == no_frame) {
     bump(counters.no_buffer);
-    spoiled_ = number;
+    arrivals_.spoil(number);
     return true;
   }
-  const Instant due = arrival + std::min(header.rem, spec_.upstream_rem);
-  set_lambda(number, extent.messages, std::max(due, arrival), counters);
+  const auto dated = arrivals_.date(number, extent.messages, header.rem, arrival, counters);
 
   Packet& queued = store[frame];
   queued.bytes = static_cast<std::uint32_t>(packet.body.size());
-  queued.logical = lambda_;
-  queued.deadline = lambda_ + spec_.cpu_delay;
-  queued.due = due;
+  queued.logical = dated.logical;
+  queued.deadline = dated.logical + spec_.cpu_delay;
+  queued.due = dated.due;
   queued.message = number;
   queued.type = header.type;
   queued.offset = header.offset;
@@ -83,42 +65,8 @@ bool Incoming::accept(const wire::DataPacket& packet, Instant arrival, PacketSto
 
 // Of a message that is over, that cannot be completed any more, or that a later one has overtaken.
 bool Incoming::stale(std::int64_t message) const noexcept {
-  if (message < static_cast<std::int64_t>(newest_)) return true;
-  const auto number = static_cast<std::uint64_t>(message);
-  return number == spoiled_ || (assembly_.state == Assembly::State::over && number <= assembly_.number);
-}
-
-// Packets lost on this hop, whatever becomes of their messages. One that was only late is taken off again, unless
-// it is older than the last 64. True: a packet of that number was here before, as far as the last 64 tell.
-bool Incoming::note_packet_number(std::uint32_t number, ClipCounters& counters) noexcept {
-  const auto ahead = static_cast<std::int32_t>(number - next_packet_);
-  if (ahead >= 0) {
-    bump(counters.packets_missing, static_cast<std::uint32_t>(ahead));
-    packets_seen_ = ahead < 63 ? (packets_seen_ << (ahead + 1)) | 1 : 1;
-    next_packet_ = number + 1;
-    return false;
-  }
-  if (ahead < -64) return false;
-  const std::uint64_t bit = std::uint64_t{1} << (-ahead - 1);
-  const bool seen = (packets_seen_ & bit) != 0;
-  if (!seen) bump(counters.packets_missing, std::uint64_t(-1));  // minus one
-  packets_seen_ |= bit;
-  return seen;
-}
-
-void Incoming::set_lambda(std::uint64_t message, std::uint32_t messages, Instant due, ClipCounters& counters) noexcept {
-  const bool begins = message > newest_ || lambda_ == long_ago;
-  if (begins) {
-    lambda_before_ = lambda_;
-    newest_ = message;
-    const Duration excess = lambda_before_ + spec_.contract.period - due;
-    if (excess > spec_.upstream_rem + spec_.upstream_propagation) bump(counters.unpoliced);
-  }
-  lambda_ = std::max({due, lambda_, lambda_before_ + spec_.contract.period});
-  if (messages > 1) {  // whole messages in one packet: the last of them arrives logically (messages-1)*T later
-    lambda_ += spec_.contract.period * static_cast<std::int64_t>(messages - 1);
-    newest_ += messages - 1;
-  }
+  if (arrivals_.overtaken(message)) return true;
+  return assembly_.state == Assembly::State::over && static_cast<std::uint64_t>(message) <= assembly_.number;
 }
 
 // ---- handler --------------------------------------------------------------------------------------------------
@@ -127,14 +75,14 @@ std::optional<Urgency> Incoming::urgency(PacketStore& store) const noexcept {
   if (packets_.empty()) return std::nullopt;
   if (spec_.service == ServiceClass::best_effort) return Urgency{long_ago, never, never};
   const Packet& head = store[packets_.front()];
-  return Urgency{head.logical - early_, head.logical, head.deadline};
+  return Urgency{head.logical - arrivals_.early(), head.logical, head.deadline};
 }
 
 std::uint32_t Incoming::step(Instant now, PacketStore& store, ClipCounters& counters) noexcept {
   std::uint32_t packets = 0;
   while (packets < spec_.packets_per_step && !packets_.empty()) {
     const Frame frame = packets_.front();
-    if (spec_.service != ServiceClass::best_effort && store[frame].logical - early_ > now) break;
+    if (spec_.service != ServiceClass::best_effort && store[frame].logical - arrivals_.early() > now) break;
     packets_.pop(store);
     take(store[frame], store.bytes(frame).first(store[frame].bytes), now, counters);
     store.give(frame, frames_);
@@ -144,7 +92,7 @@ std::uint32_t Incoming::step(Instant now, PacketStore& store, ClipCounters& coun
 }
 
 void Incoming::take(const Packet& packet, std::span<std::byte> body, Instant now, ClipCounters& counters) noexcept {
-  if (packet.message == spoiled_) {
+  if (arrivals_.spoiled(packet.message)) {
     bump(counters.stale);
     return;
   }
@@ -223,7 +171,7 @@ Incoming::Fit Incoming::add_fragment(const Packet& packet, std::span<std::byte> 
   const auto bytes = static_cast<std::uint32_t>(body.size());
   if (const Fit f = fit(packet, bytes); f != Fit::added) return f;
   if (stack_ != nullptr && !stack_->incoming({packet.message, packet.offset, assembly_.length}, body)) {
-    spoiled_ = packet.message;  // refused: the message can never be complete
+    arrivals_.spoil(packet.message);  // refused: the message can never be complete
     return Fit::rejected;
   }
   if (packet.offset + bytes == assembly_.length) {

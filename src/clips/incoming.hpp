@@ -1,12 +1,6 @@
 // The handler of an incoming clip: packets of its path become messages in the application's slots.
 //
-// Logical arrival without synchronised clocks (docs: admission, section 5). rem travels in each packet: the
-// time that was left to its sender when it had left. Packet j of message m arrives logically at
-//
-//     lambda(m,j) = max( arrival_j + rem_j,  lambda(m,j-1),  max_k lambda(m-1,k) + T )
-//
-// and must be handled by lambda + d. So a neighbour that sends faster than the contract is held here too. A neighbour
-// that was late says so by a negative rem, which counts in what is reported but not in lambda.
+// Each packet must be handled by its logical arrival + d (packet_arrivals.hpp), whoever sends it how fast.
 //
 // One message is assembled at a time, its fragments in any order. A message of which a packet is missing is
 // counted lost when a later one begins; it is never published in part, damaged, or twice.
@@ -19,6 +13,7 @@
 
 #include "clips/domain.hpp"
 #include "clips/edf_queue.hpp"
+#include "clips/packet_arrivals.hpp"
 #include "clips/packet_store.hpp"
 #include "clips/spec.hpp"
 #include "wire/data_packet.hpp"
@@ -61,8 +56,6 @@ class Incoming {
   };
 
   [[nodiscard]] bool stale(std::int64_t message) const noexcept;
-  bool note_packet_number(std::uint32_t number, ClipCounters& counters) noexcept;
-  void set_lambda(std::uint64_t message, std::uint32_t messages, Instant due, ClipCounters& counters) noexcept;
   void take(const Packet& packet, std::span<std::byte> body, Instant now, ClipCounters& counters) noexcept;
   void take_records(const Packet& packet, std::span<std::byte> body, Instant now, ClipCounters& counters) noexcept;
   bool begin(const Packet& packet, std::uint64_t number, std::uint32_t length, ClipCounters& counters) noexcept;
@@ -77,19 +70,9 @@ class Incoming {
   ClipSpec spec_;
   std::unique_ptr<MessageSink> sink_;
   ProtocolStack* stack_;
-  // A packet that keeps the contract may be handled at once, also after the sender's host was away. What came faster
-  // than that explains waits until it might have come.
-  Duration early_;
+  PacketArrivals arrivals_;
   PacketQueue packets_;
   FrameBudget frames_;
-
-  // input
-  std::uint64_t newest_ = 0;            // largest message number queued
-  Instant lambda_ = long_ago;           // of the last packet of message newest_
-  Instant lambda_before_ = long_ago;    // largest of any earlier message
-  std::uint64_t spoiled_ = UINT64_MAX;  // a packet of this message was dropped: the others are not worth a frame
-  std::uint32_t next_packet_ = 0;
-  std::uint64_t packets_seen_ = UINT64_MAX;  // bit i: packet next_packet_ - 1 - i has come
 
   // handler
   std::uint64_t next_message_ = 0;      // all below have been begun or counted lost

@@ -66,7 +66,7 @@ std::vector<std::byte> records(std::uint64_t first, std::initializer_list<std::u
 class Receiver {
  public:
   explicit Receiver(Contract contract = {milliseconds{1}, 1, 20'000}, std::uint32_t slots = 8,
-                    std::uint32_t buffers = 256, std::uint32_t per_step = 8)
+                    std::uint32_t buffers = 256, std::uint32_t per_step = 8, std::uint32_t per_message = 0)
       : mailbox(slots, contract.message_bytes) {
     spec.role = Role::incoming;
     spec.contract = contract;
@@ -76,6 +76,7 @@ class Receiver {
     spec.end_to_end = milliseconds{5};
     spec.packet_buffers = buffers;
     spec.packets_per_step = per_step;
+    spec.packets_per_message = per_message;
     incoming.emplace(spec, std::make_unique<LocalSink>(mailbox), nullptr);
   }
   // True: queued or counted; false: not what the contract allows.
@@ -385,6 +386,18 @@ TEST(LogicalArrivalOfPackets, ANeighbourThatSendsTooFastIsHeldToTheContract) {
   // Its message m may be handled d + H + pi (2 ms) and a pause of the sender's host before start + m * T at the earliest.
   EXPECT_EQ(r.got.size(), 1u + (100 + 2 + limits::host_pause / milliseconds{1}) / 10);
   EXPECT_GT(r.counters.unpoliced, 10u);
+}
+
+TEST(PacketsOfAMessage, AreNoMoreThanAdmissionHasCountedWith) {
+  Receiver r({milliseconds{10}, 1, 2'800}, 8, 256, 8, 2);
+  std::uint32_t packet = 0;
+  for (int i = 0; i < 100; ++i) r.arrive(packets_of(0, 2'800, 256, packet)[0].bytes);
+  r.handle();
+  EXPECT_EQ(r.counters.excess, 98u) << "however often a peer repeats a fragment under a new number";
+  for (const auto& p : packets_of(1, 2'800, 1'400, packet)) r.arrive(p.bytes);
+  r.now += milliseconds{10};
+  r.handle();
+  EXPECT_EQ(r.counters.delivered, 1u) << "the next message has a budget of its own";
 }
 
 // ---- over a bad network ------------------------------------------------------------------------------------------

@@ -176,12 +176,13 @@ std::size_t LinkScheduler::hand_over(std::size_t begin, std::size_t count, Insta
 }
 
 // The packet is on the wire, all of it, by `bound` = max(clock, reported) + J_c + foreign at the latest; rem says what
-// is left then. Negative only if the link clock is past the deadline too: the bound may exceed the truth.
+// is left then, but for what the packet was late before. The bound may exceed the truth: by itself the packet is late only
+// if the link clock is past the deadline too, in what is counted here and in what the next hop is told.
 void LinkScheduler::stamp(Chosen& chosen, Instant bound, Instant clock) noexcept {
   const Packet& packet = store_[chosen.frame];
   chosen.finish = bound + config_.refill_latency + config_.foreign;
-  Duration rem = packet.deadline == never ? Duration{0} : packet.deadline - chosen.finish;
-  if (clock <= packet.deadline) rem = std::max(Duration{0}, rem);
+  if (clock <= packet.deadline) chosen.finish = std::min(chosen.finish, packet.deadline);
+  const Duration rem = packet.deadline == never ? Duration{0} : packet.deadline - chosen.finish - packet.late;
   wire::set_rem_and_seal(store_.bytes(chosen.frame).first(packet.bytes), rem);
 }
 

@@ -86,5 +86,71 @@ TEST(NoAllocation, WhateverHappensInATurn) {
   EXPECT_LE(allocations.load(), observers[0].exceeded.size() + 2);
 }
 
+TEST(NoAllocation, WhateverARouterForwards) {
+  Instant now{seconds{1}};
+  const auto cable_between = [](unsigned left, unsigned right) {
+    return link::CableConfig{.ends = {address(left), address(right)}, .bits_per_second = 100'000'000,
+                             .frame_overhead_bytes = overhead_bytes, .delay = microseconds{10}};
+  };
+  link::Cable in(cable_between(0, 1)), out(cable_between(2, 3));
+  in.advance(now), out.advance(now);
+  std::vector<ClipCounters> counters(8);
+  Observer observer;
+  const LinkConfig links[] = {
+      {.driver = &in.driver(1), .bits_per_second = 100'000'000, .frame_overhead_bytes = overhead_bytes},
+      {.driver = &out.driver(0), .bits_per_second = 100'000'000, .frame_overhead_bytes = overhead_bytes}};
+  Domain router({.links = links, .clips = 8, .packet_frames = 64, .best_effort_packets = 16,
+                 .best_effort_period = milliseconds{1}, .counters = counters}, observer);
+  for (std::uint32_t i = 0; i < 2; ++i) {  // guaranteed, with few buffers; best effort
+    ClipSpec s;
+    s.slot = ClipSlot{i};
+    s.generation = 9;
+    s.role = Role::forward;
+    s.service = i == 1 ? ServiceClass::best_effort : ServiceClass::guaranteed;
+    s.contract = {i == 1 ? Duration{0} : Duration{milliseconds{2}}, 2, 2'800};
+    s.cpu_delay = s.link_delay = milliseconds{1};
+    s.link = 1;
+    s.packet_buffers = 6;
+    s.packets_per_message = 2;
+    router.open(make_clip(s, nullptr, nullptr), now);
+    router.connect(s.slot, address(3), {i, 4});
+  }
+  const Endpoint to = address(1);
+  std::vector<std::byte> packet(1'400 + wire::fragment_overhead_bytes);
+  const auto send = [&](std::uint32_t slot, std::uint32_t number) {
+    wire::DataHeader h;
+    h.type = wire::PacketType::fragment;
+    h.flags = slot == 1 ? wire::flag_best_effort : std::uint8_t{0};
+    h.label = {slot, 9};
+    h.packet_number = number;
+    h.first_message = number / 2;
+    h.offset = number % 2 * 1'400;
+    h.message_length = 2'800;
+    wire::encode_header(h, packet);
+    wire::seal(packet);
+    const link::TxPacket tx{&to, packet};
+    in.driver(0).transmit(slot == 1 ? link::TrafficClass::best_effort : link::TrafficClass::real_time, std::span(&tx, 1));
+  };
+
+  counting = true;
+  allocations = 0;
+  std::uint32_t number = 0;
+  for (const Instant end = now + milliseconds{100}; now < end; ++number) {
+    for (const std::uint32_t slot : {0u, 1u}) send(slot, number);  // twice as fast as the contract
+    const Instant due = router.turn(now);
+    now = std::max(now, std::min({due, in.next_event(), now + microseconds{500}}));
+    in.advance(now), out.advance(now);
+  }
+  router.close(ClipSlot{0}, CloseMode::drain, now);
+  router.close(ClipSlot{1}, CloseMode::abandon, now);
+  counting = false;
+
+  EXPECT_GT(counters[0].delivered, 30u);
+  EXPECT_GT(counters[0].no_buffer + counters[0].stale, 0u);
+  EXPECT_GT(counters[0].unpoliced, 0u);
+  EXPECT_GT(counters[1].packets, 0u);
+  EXPECT_LE(allocations.load(), 2u);
+}
+
 }  // namespace
 }  // namespace rtchan::clips::testing

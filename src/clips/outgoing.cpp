@@ -51,7 +51,7 @@ std::uint32_t Outgoing::step(Instant now, LinkFlow& flow, LinkScheduler& link, P
         ++packets;
         continue;
       }
-      if (!begin(now, link.packet_bytes(), counters)) break;
+      if (!begin(now, packet_bytes(link), counters)) break;
     }
     const Frame frame = store.take(flow.frames);
     if (frame == no_frame) {
@@ -65,6 +65,8 @@ std::uint32_t Outgoing::step(Instant now, LinkFlow& flow, LinkScheduler& link, P
     packet.logical = in_work_->logical + spec_.cpu_delay;
     packet.deadline = best_effort ? never : packet.logical + spec_.link_delay;
     packet.message_bytes = 0;
+    packet.messages = 1;
+    packet.late = Duration{0};
     ++packets;
     if (in_work_->done_bytes == in_work_->ref.length) {
       packet.message_bytes = in_work_->ref.length;
@@ -76,6 +78,11 @@ std::uint32_t Outgoing::step(Instant now, LinkFlow& flow, LinkScheduler& link, P
     link.stage(flow, frame, now);
   }
   return packets;
+}
+
+// So that every packet fits every link of the route: routers pass packets on as they are.
+std::size_t Outgoing::packet_bytes(const LinkScheduler& link) const noexcept {
+  return spec_.packet_bytes == 0 ? link.packet_bytes() : std::min<std::size_t>(spec_.packet_bytes, link.packet_bytes());
 }
 
 bool Outgoing::begin(Instant, std::size_t packet_bytes, ClipCounters&) noexcept {

@@ -51,6 +51,7 @@ class Outgoing {
     std::uint32_t fragment_bytes{};  // 0: it fits one packet as a whole
   };
 
+  [[nodiscard]] std::size_t packet_bytes(const LinkScheduler& link) const noexcept;
   bool begin(Instant now, std::size_t packet_bytes, ClipCounters& counters) noexcept;
   void refuse(ClipCounters& counters) noexcept;
   std::uint32_t write_packet(std::span<std::byte> frame) noexcept;

@@ -31,6 +31,8 @@ struct Packet {
   Duration wire{};              // time on the wire
   Instant message_logical{};    // l(m) at the source
   std::uint32_t message_bytes{};// on the last packet of a message: its length; else 0
+  std::uint32_t messages = 1;   // that end with it, if any does
+  Duration late{};              // what it was late already when it came here: rem says so to whoever is next
   // from a link
   std::uint64_t message{};      // number, unwrapped
   Instant due{};                // here by the sender's account, lateness included; `logical` is never before it

@@ -43,6 +43,10 @@ struct ClipSpec {
   Duration horizon{};              // H: how early a packet may leave; 0 toward unscheduled switch ports
   std::uint32_t packets_per_step = 8;   // P: the handler yields after this many packets
   std::uint32_t packet_buffers = 0;     // packets of this clip that may be staged at once (reserved for it)
+  // Packets of one message: what admission has counted with (incoming, forward). 0: as many as it likes (best effort).
+  std::uint32_t packets_per_message = 0;
+  // outgoing: largest packet, so that it fits every link of the route. 0: whatever fits the first.
+  std::uint32_t packet_bytes = 0;
 
   // outgoing, forward
   std::uint32_t link = 0;          // index of the worker's link
@@ -65,27 +69,28 @@ enum class CloseMode : std::uint8_t {
 // Counters of one clip, written by its worker with relaxed stores, readable from outside at any time.
 struct alignas(64) ClipCounters {
   // messages
-  std::uint64_t accepted{};        // sighted in the queue (outgoing) or begun (incoming)
-  std::uint64_t delivered{};       // handed to the link entirely (outgoing) or readable at the receiver (incoming)
+  std::uint64_t accepted{};        // sighted in the queue (outgoing) or begun (incoming, forward)
+  std::uint64_t delivered{};       // their end is handed to the link (outgoing, forward), or readable at the receiver (incoming)
   std::uint64_t shaped{};          // held because they exceeded the contract
   std::uint64_t refused{};         // dropped by refuse policing
-  std::uint64_t late{};            // past the stage's (outgoing) or the end-to-end (incoming) deadline
+  std::uint64_t late{};            // past the stage's (outgoing, forward) or the end-to-end (incoming) deadline
   std::uint64_t lost{};            // message numbers that never completed (incoming)
   std::uint64_t no_slot{};         // complete or beginning, but the application was behind: dropped
   // packets (of several messages in one packet: messages)
   std::uint64_t stale{};           // of messages that are over, given up or overtaken
+  std::uint64_t excess{};          // beyond what one message may bring: more packets or bytes than its length comes to
   std::uint64_t duplicate{};       // here already
   std::uint64_t misfit{};          // fragments that contradict what is here of their message
   std::uint64_t rejected{};        // refused by the clip's protocol stack
   // messages again
-  std::uint64_t unpoliced{};       // arrived earlier than the contract allows (incoming): upstream exceeds it
+  std::uint64_t unpoliced{};       // arrived earlier than the contract allows (incoming, forward): upstream exceeds it
   // packets and bytes
   std::uint64_t packets{};
   std::uint64_t bytes{};           // message bytes
   std::uint64_t no_buffer{};       // packets dropped because packet_buffers were all in use
-  std::uint64_t packets_missing{}; // packet numbers that did not come (incoming): lost on this hop
+  std::uint64_t packets_missing{}; // packet numbers that did not come (incoming, forward): lost on this hop
   // delays, ns
-  std::int64_t worst_delay{};      // from logical arrival, end to end (incoming) or to the link (outgoing)
+  std::int64_t worst_delay{};      // from logical arrival: end to end (incoming), to the link (outgoing), from here to the link (forward)
   std::int64_t worst_cpu{};        // handler finish - stage's logical arrival, worst
   std::int64_t worst_link{};       // link finish bound - stage's logical arrival, worst
 };
