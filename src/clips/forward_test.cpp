@@ -1,4 +1,5 @@
-// A router's clip: packets of one link become packets of the next, under this hop's label, number and deadline.
+// A router's clip: packets of one link become packets of the next, under this hop's label, number and
+// deadline.
 #include "clips/forward.hpp"
 
 #include <gtest/gtest.h>
@@ -11,11 +12,14 @@
 namespace rtchan::clips::testing {
 namespace {
 
-Hop hop(Duration horizon = {}) { return {milliseconds{1}, milliseconds{2}, horizon, 0}; }
+Hop hop(Duration horizon = {}) {
+  return {milliseconds{1}, milliseconds{2}, horizon, 0};
+}
 
 // Packets that somebody puts on the wire to the router by hand.
-std::vector<std::byte> fragment(Label label, std::uint32_t number, std::uint64_t message, std::uint32_t offset,
-                                std::uint32_t bytes, std::uint32_t length, Duration rem = {}) {
+std::vector<std::byte> fragment(Label label, std::uint32_t number, std::uint64_t message,
+                                std::uint32_t offset, std::uint32_t bytes, std::uint32_t length,
+                                Duration rem = {}) {
   wire::DataHeader h;
   h.type = wire::PacketType::fragment;
   h.label = label;
@@ -64,7 +68,8 @@ class Router : public ::testing::Test {
 TEST_F(Router, PassesMessagesOnUnderTheNextHopsLabelAndItsOwnNumbers) {
   Channel& c = line.open({.period = milliseconds{5}, .bytes = 4'000, .hops = {hop(), hop()}});
   Channel& small = line.open({.period = milliseconds{5}, .bytes = 100, .hops = {hop(), hop()}});
-  line.every(milliseconds{5}, [&] { line.send(c), line.send(small); }, 20);
+  line.every(
+      milliseconds{5}, [&] { line.send(c), line.send(small); }, 20);
   line.run_for(milliseconds{200});
   ASSERT_EQ(c.deliveries.size(), 20u);
   ASSERT_EQ(small.deliveries.size(), 20u);
@@ -90,7 +95,8 @@ TEST_F(Router, CountsWhatWasLostOnItsHopAndNumbersWithoutAGap) {
   int n = 0;
   line.wire(0, 1).loses = [&] { return ++n % 7 == 3; };
   Channel& c = line.open({.period = milliseconds{5}, .bytes = 4'000, .hops = {hop(), hop()}});
-  line.every(milliseconds{5}, [&] { line.send(c); }, 70);
+  line.every(
+      milliseconds{5}, [&] { line.send(c); }, 70);
   line.run_for(milliseconds{500});
   EXPECT_EQ(line.counters(c, 1).packets_missing, 30u);
   EXPECT_EQ(line.counters(c, 2).packets_missing, 0u) << "the next hop loses none of what was sent to it";
@@ -100,10 +106,10 @@ TEST_F(Router, CountsWhatWasLostOnItsHopAndNumbersWithoutAGap) {
 }
 
 TEST_F(Router, SendsByTheEarliestDeadlineOfItsOwnLink) {
-  Channel& loose = line.open({.period = milliseconds{50}, .bytes = 20'000,
-                              .hops = {hop(), {Duration{0}, milliseconds{20}, {}, 0}}});
-  Channel& tight = line.open({.period = milliseconds{50}, .bytes = 1'000,
-                              .hops = {hop(), {Duration{0}, microseconds{500}, {}, 0}}});
+  Channel& loose = line.open(
+      {.period = milliseconds{50}, .bytes = 20'000, .hops = {hop(), {Duration{0}, milliseconds{20}, {}, 0}}});
+  Channel& tight = line.open(
+      {.period = milliseconds{50}, .bytes = 1'000, .hops = {hop(), {Duration{0}, microseconds{500}, {}, 0}}});
   // All of both is at the router and its link is held up: then order is by deadline.
   for (std::uint32_t i = 0; i < 14; ++i) {
     inject(fragment(label_at_router(loose), i, 0, i * 1'400, std::min(1'400u, 20'000 - i * 1'400), 20'000));
@@ -117,11 +123,15 @@ TEST_F(Router, SendsByTheEarliestDeadlineOfItsOwnLink) {
 
 TEST_F(Router, HoldsANeighbourThatSendsTooFastToTheContract) {
   const Duration period = milliseconds{10};
-  Channel& c = line.open({.period = period, .bytes = 1'000, .hops = {hop(), {milliseconds{1}, milliseconds{2}, {}, 64}}});
-  Channel& other = line.open({.period = milliseconds{2}, .bytes = 1'000, .hops = {hop(), {milliseconds{1}, microseconds{300}, {}, 0}}});
+  Channel& c = line.open(
+      {.period = period, .bytes = 1'000, .hops = {hop(), {milliseconds{1}, milliseconds{2}, {}, 64}}});
+  Channel& other = line.open({.period = milliseconds{2},
+                              .bytes = 1'000,
+                              .hops = {hop(), {milliseconds{1}, microseconds{300}, {}, 0}}});
   for (std::uint32_t m = 0; m < 40; ++m) inject(fragment(label_at_router(c), m, m, 0, 1'000, 1'000));
   line.run_for(milliseconds{10});  // by hand they were faster than the wire's own scheduler knows
-  line.every(milliseconds{2}, [&] { line.send(other); }, 100);
+  line.every(
+      milliseconds{2}, [&] { line.send(other); }, 100);
   line.run_for(milliseconds{500});
   std::vector<Instant> left;
   for (const Seen& s : out) {
@@ -129,7 +139,8 @@ TEST_F(Router, HoldsANeighbourThatSendsTooFastToTheContract) {
   }
   ASSERT_EQ(left.size(), 40u) << "what is too early waits";
   for (std::size_t m = 1; m < left.size(); ++m) {
-    EXPECT_GE(left[m] - left.front(), (period - period / limits::downstream_part) * static_cast<int>(m) - milliseconds{2})
+    EXPECT_GE(left[m] - left.front(),
+              (period - period / limits::downstream_part) * static_cast<int>(m) - milliseconds{2})
         << "within the link's own deadline of its logical arrival at the earliest";
   }
   EXPECT_GT(line.counters(c, 1).unpoliced, 30u);
@@ -139,10 +150,13 @@ TEST_F(Router, HoldsANeighbourThatSendsTooFastToTheContract) {
 }
 
 TEST_F(Router, WhatDoesNotFitTheBuffersOfItsChannelIsLostWithTheRestOfItsMessage) {
-  Channel& c = line.open({.period = milliseconds{10}, .bytes = 5'600, .hops = {hop(), {milliseconds{1}, milliseconds{2}, {}, 6}}});
+  Channel& c = line.open({.period = milliseconds{10},
+                          .bytes = 5'600,
+                          .hops = {hop(), {milliseconds{1}, milliseconds{2}, {}, 6}}});
   std::uint32_t number = 0;
   for (std::uint32_t m = 0; m < 2; ++m) {
-    for (std::uint32_t i = 0; i < 4; ++i) inject(fragment(label_at_router(c), number++, m, i * 1'400, 1'400, 5'600));
+    for (std::uint32_t i = 0; i < 4; ++i)
+      inject(fragment(label_at_router(c), number++, m, i * 1'400, 1'400, 5'600));
   }
   line.run_for(milliseconds{50});
   const ClipCounters& at_router = line.counters(c, 1);
@@ -152,7 +166,9 @@ TEST_F(Router, WhatDoesNotFitTheBuffersOfItsChannelIsLostWithTheRestOfItsMessage
 }
 
 TEST_F(Router, TakesOfAMessageNoMorePacketsOrBytesThanItComesTo) {
-  Channel& c = line.open({.period = milliseconds{10}, .bytes = 2'800, .hops = {hop(), {milliseconds{1}, milliseconds{2}, {}, 64}}});
+  Channel& c = line.open({.period = milliseconds{10},
+                          .bytes = 2'800,
+                          .hops = {hop(), {milliseconds{1}, milliseconds{2}, {}, 64}}});
   std::uint32_t number = 0;
   for (std::uint32_t i = 0; i < 30; ++i) inject(fragment(label_at_router(c), number++, 0, i, 1, 2'800));
   for (std::uint32_t i = 0; i < 30; ++i) inject(fragment(label_at_router(c), number++, 1, 0, 1'420, 2'800));
@@ -178,10 +194,14 @@ TEST_F(Router, DropsWhatNobodyAdmitted) {
 }
 
 TEST_F(Router, ForwardsBestEffortBelowItsChannels) {
-  Channel& c = line.open({.period = milliseconds{2}, .bytes = 3'000, .hops = {hop(), {milliseconds{1}, milliseconds{1}, {}, 0}}});
-  Channel& rest = line.open({.service = ServiceClass::best_effort, .bytes = 4'000, .hops = {{}, {}}, .slots = 32});
+  Channel& c = line.open({.period = milliseconds{2},
+                          .bytes = 3'000,
+                          .hops = {hop(), {milliseconds{1}, milliseconds{1}, {}, 0}}});
+  Channel& rest =
+      line.open({.service = ServiceClass::best_effort, .bytes = 4'000, .hops = {{}, {}}, .slots = 32});
   line.every(milliseconds{1}, [&] { line.send(rest, 100); });
-  line.every(milliseconds{2}, [&] { line.send(c); }, 200);
+  line.every(
+      milliseconds{2}, [&] { line.send(c); }, 200);
   line.run_for(milliseconds{410});
   ASSERT_EQ(c.deliveries.size(), 200u);
   for (const auto& d : c.deliveries) EXPECT_LE(d.delay, c.receiver.end_to_end);
@@ -204,11 +224,16 @@ TEST_F(Router, IsClosedWithNothingLeftBehind) {
   EXPECT_EQ(dropped.deliveries.size(), 0u);
 }
 
-// A router is taken away for a while. What waited there is late, and its receiver is told so though the last hop was quick.
+// A router is taken away for a while. What waited there is late, and its receiver is told so though the last
+// hop was quick.
 TEST_F(Router, ThatWasAwaySaysHowLateItIs) {
-  Channel& c = line.open({.period = milliseconds{5}, .bytes = 1'000, .hops = {hop(milliseconds{1}), {milliseconds{1}, milliseconds{2}, milliseconds{1}, 64}}});
+  Channel& c =
+      line.open({.period = milliseconds{5},
+                 .bytes = 1'000,
+                 .hops = {hop(milliseconds{1}), {milliseconds{1}, milliseconds{2}, milliseconds{1}, 64}}});
   std::vector<Instant> sent;
-  line.every(milliseconds{5}, [&] { sent.push_back(line.now), line.send(c); }, 60);
+  line.every(
+      milliseconds{5}, [&] { sent.push_back(line.now), line.send(c); }, 60);
   line.run_for(milliseconds{51});
   line.take_away(1, line.now + milliseconds{30});
   line.run_for(milliseconds{400});
@@ -224,9 +249,10 @@ TEST_F(Router, ThatWasAwaySaysHowLateItIs) {
   EXPECT_LE(c.deliveries.front().delay, c.receiver.end_to_end);
 }
 
-// ---- the promise over many hops ----------------------------------------------------------------------------------
-// Random channels that admission takes on every link of a line, wires that delay at random, best effort that fills every
-// wire, sources that keep their contracts and sources that do not. The judge computes l(m) by its definition.
+// ---- the promise over many hops
+// ---------------------------------------------------------------------------------- Random channels that
+// admission takes on every link of a line, wires that delay at random, best effort that fills every wire,
+// sources that keep their contracts and sources that do not. The judge computes l(m) by its definition.
 
 constexpr std::uint64_t bits_per_second = 100'000'000;
 
@@ -238,7 +264,8 @@ admission::Candidate on_link(std::uint32_t bytes, Duration period) {
   admission::Candidate c;
   c.period = period;
   for (std::uint32_t left = bytes; left > 0; left -= std::min(left, HostLine::full)) {
-    const Duration one = on_wire(std::min(left, HostLine::full) + static_cast<std::uint32_t>(wire::fragment_overhead_bytes));
+    const Duration one =
+        on_wire(std::min(left, HostLine::full) + static_cast<std::uint32_t>(wire::fragment_overhead_bytes));
     c.service += one;
     c.chunk = std::max(c.chunk, one);
   }
@@ -260,7 +287,8 @@ class ManyHops : public ::testing::TestWithParam<int> {};
 TEST_P(ManyHops, EveryMessageIsReadableWithinTheSumOfItsDelays) {
   std::mt19937_64 random(static_cast<std::uint64_t>(GetParam()));
   const auto hosts = static_cast<unsigned>(4 + random() % 3);
-  HostLine line({.hosts = hosts, .jitter = Duration{static_cast<std::int64_t>(random() % 2'000'000)},
+  HostLine line({.hosts = hosts,
+                 .jitter = Duration{static_cast<std::int64_t>(random() % 2'000'000)},
                  .seed = static_cast<std::uint64_t>(GetParam())});
   std::vector<std::unique_ptr<admission::AdmissionPolicy>> links;
   for (unsigned i = 0; i + 1 < hosts; ++i) {
@@ -273,9 +301,17 @@ TEST_P(ManyHops, EveryMessageIsReadableWithinTheSumOfItsDelays) {
     const auto bytes = static_cast<std::uint32_t>(1 + random() % (1u << (6 + random() % 9)));
     const Duration period{static_cast<std::int64_t>((300 + random() % 20'000) * 1'000)};
     const auto first = static_cast<unsigned>(random() % (hosts - 2));
-    LineRequest request{.period = period, .burst = static_cast<std::uint32_t>(1 + random() % 4), .bytes = bytes,
-                        .receive_delay = Duration{static_cast<std::int64_t>(random() % 1'000'000)}, .first = first};
-    Judged j{.channel = nullptr, .period = period, .think = {}, .most = request.burst, .bound = request.receive_delay, .logical = {}};
+    LineRequest request{.period = period,
+                        .burst = static_cast<std::uint32_t>(1 + random() % 4),
+                        .bytes = bytes,
+                        .receive_delay = Duration{static_cast<std::int64_t>(random() % 1'000'000)},
+                        .first = first};
+    Judged j{.channel = nullptr,
+             .period = period,
+             .think = {},
+             .most = request.burst,
+             .bound = request.receive_delay,
+             .logical = {}};
     std::vector<admission::Candidate> candidates;
     for (unsigned k = first; k + 1 < hosts; ++k) {
       const Duration least_period = k == first ? period : period - period / limits::downstream_part;
@@ -284,12 +320,14 @@ TEST_P(ManyHops, EveryMessageIsReadableWithinTheSumOfItsDelays) {
       if (!least) break;
       Hop h{Duration{static_cast<std::int64_t>(random() % 1'000'000)}, *least, {}, 0};
       if (random() % 2 == 0) h.link += Duration{static_cast<std::int64_t>(random() % 5'000'000)};
-      if (random() % 2 == 0) h.horizon = random() % 2 == 0 ? h.cpu : Duration{static_cast<std::int64_t>(random() % 4'000'000)};
+      if (random() % 2 == 0)
+        h.horizon = random() % 2 == 0 ? h.cpu : Duration{static_cast<std::int64_t>(random() % 4'000'000)};
       j.bound += h.cpu + h.link + line.transit();
       request.hops.push_back(h);
     }
     if (request.hops.size() != hosts - 1 - first) continue;
-    for (std::size_t k = 0; k < candidates.size(); ++k) links[first + k]->reserve(candidates[k], request.hops[k].link);
+    for (std::size_t k = 0; k < candidates.size(); ++k)
+      links[first + k]->reserve(candidates[k], request.hops[k].link);
     j.channel = &line.open(request);
     const bool cheats = random() % 2 == 0;
     j.think = cheats ? period / 4 : period * 2;
@@ -299,7 +337,8 @@ TEST_P(ManyHops, EveryMessageIsReadableWithinTheSumOfItsDelays) {
   ASSERT_GE(all.size(), 2u);
   for (unsigned i = 0; i + 1 < hosts; ++i) {
     line.domain(i).set_burst_bound(HostLine::right(i), links[i]->burst_bound());
-    Channel& rest = line.open({.service = ServiceClass::best_effort, .bytes = 4'000, .hops = {{}}, .first = i, .slots = 32});
+    Channel& rest = line.open(
+        {.service = ServiceClass::best_effort, .bytes = 4'000, .hops = {{}}, .first = i, .slots = 32});
     line.every(milliseconds{1}, [&line, &rest] { line.send(rest, 100); });
   }
   for (Judged& j : all) {
@@ -307,7 +346,8 @@ TEST_P(ManyHops, EveryMessageIsReadableWithinTheSumOfItsDelays) {
       chance = chance * 6364136223846793005ULL + 1442695040888963407ULL;
       if (chance >> 63 == 0) return;
       const Instant at = line.now;
-      for (auto n = line.send(*j.channel, static_cast<std::uint32_t>(1 + (chance >> 32) % j.most)); n > 0; --n) {
+      for (auto n = line.send(*j.channel, static_cast<std::uint32_t>(1 + (chance >> 32) % j.most)); n > 0;
+           --n) {
         j.logical.push_back(j.logical.empty() ? at : std::max(at, j.logical.back() + j.period));
       }
     });

@@ -1,5 +1,6 @@
-// Hosts in a line in virtual time: the first sends, the last receives, those between forward. Every wire may delay what it
-// carries at random, in order, as queues of switches do; every host may send best effort to its neighbour.
+// Hosts in a line in virtual time: the first sends, the last receives, those between forward. Every wire may
+// delay what it carries at random, in order, as queues of switches do; every host may send best effort to its
+// neighbour.
 #pragma once
 
 #include <deque>
@@ -13,9 +14,11 @@ namespace rtchan::clips::testing {
 // Delays what the inner driver receives by up to `most`, never reordering it.
 class Jittery final : public link::Driver {
  public:
-  Jittery(link::Driver& inner, Duration most, std::uint64_t seed) : inner_(inner), most_(most), random_(seed) {}
-  std::function<void(const link::TxPacket&, link::TrafficClass)> seen = [](const auto&, auto) {};  // what is sent
-  std::function<bool()> loses = [] { return false; };                                              // what is received
+  Jittery(link::Driver& inner, Duration most, std::uint64_t seed)
+      : inner_(inner), most_(most), random_(seed) {}
+  std::function<void(const link::TxPacket&, link::TrafficClass)> seen = [](const auto&, auto) {
+  };                                                   // what is sent
+  std::function<bool()> loses = [] { return false; };  // what is received
 
   std::size_t transmit(link::TrafficClass cls, std::span<const link::TxPacket> packets) override {
     const std::size_t n = inner_.transmit(cls, packets);
@@ -29,7 +32,10 @@ class Jittery final : public link::Driver {
       n = inner_.receive(cls, now, in);
       for (std::size_t i = 0; i < n; ++i) {
         if (loses()) continue;
-        const Duration delay = most_ > Duration{0} ? Duration{static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(most_.count()))} : most_;
+        const Duration delay =
+            most_ > Duration{0}
+                ? Duration{static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(most_.count()))}
+                : most_;
         const Instant at = std::max(queue.empty() ? long_ago : queue.back().at, in[i].arrival + delay);
         queue.push_back({{in[i].bytes.begin(), in[i].bytes.end()}, in[i].from, at});
       }
@@ -91,7 +97,7 @@ struct LineRequest {
   Duration period{};
   std::uint32_t burst = 1;
   std::uint32_t bytes = 1000;
-  std::vector<Hop> hops{};              // of the hosts `first`, `first` + 1, ...
+  std::vector<Hop> hops{};  // of the hosts `first`, `first` + 1, ...
   Duration receive_delay = milliseconds{1};
   unsigned first = 0;
   std::uint32_t slots = 96;
@@ -104,13 +110,19 @@ class HostLine {
 
   explicit HostLine(const LineSettings& settings) : settings_(settings) {
     for (unsigned i = 0; i + 1 < settings.hosts; ++i) {
-      cables_.push_back(std::make_unique<link::Cable>(link::CableConfig{
-          .ends = {end(i, 0), end(i, 1)}, .bits_per_second = settings.bits_per_second,
-          .frame_overhead_bytes = overhead_bytes, .delay = settings.delay, .payload_bytes = payload,
-          .device_packets = 1024, .frames = 16384, .receive_packets = 8192}));
+      cables_.push_back(
+          std::make_unique<link::Cable>(link::CableConfig{.ends = {end(i, 0), end(i, 1)},
+                                                          .bits_per_second = settings.bits_per_second,
+                                                          .frame_overhead_bytes = overhead_bytes,
+                                                          .delay = settings.delay,
+                                                          .payload_bytes = payload,
+                                                          .device_packets = 1024,
+                                                          .frames = 16384,
+                                                          .receive_packets = 8192}));
       cables_.back()->advance(now);
       for (unsigned side : {0u, 1u}) {
-        drivers_.push_back(std::make_unique<Jittery>(cables_.back()->driver(side), settings.jitter, settings.seed * 100 + i * 2 + side));
+        drivers_.push_back(std::make_unique<Jittery>(cables_.back()->driver(side), settings.jitter,
+                                                     settings.seed * 100 + i * 2 + side));
       }
     }
     counters_.resize(settings.hosts);
@@ -121,14 +133,19 @@ class HostLine {
     for (unsigned h = 0; h < settings.hosts; ++h) {
       std::vector<LinkConfig> links;
       for (const unsigned driver : drivers_of(h)) {
-        links.push_back({.driver = drivers_[driver].get(), .bits_per_second = settings.bits_per_second,
-                         .frame_overhead_bytes = overhead_bytes, .refill_latency = Duration{0}});
+        links.push_back({.driver = drivers_[driver].get(),
+                         .bits_per_second = settings.bits_per_second,
+                         .frame_overhead_bytes = overhead_bytes,
+                         .refill_latency = Duration{0}});
       }
       counters_[h].resize(settings.clips);
-      domains_.push_back(std::make_unique<Domain>(
-          DomainConfig{.links = links, .clips = settings.clips, .packet_frames = settings.frames,
-                       .best_effort_packets = 64, .best_effort_period = milliseconds{1}, .counters = counters_[h]},
-          observers[h]));
+      domains_.push_back(std::make_unique<Domain>(DomainConfig{.links = links,
+                                                               .clips = settings.clips,
+                                                               .packet_frames = settings.frames,
+                                                               .best_effort_packets = 64,
+                                                               .best_effort_period = milliseconds{1},
+                                                               .counters = counters_[h]},
+                                                  observers[h]));
     }
   }
 
@@ -233,7 +250,9 @@ class HostLine {
   static Endpoint end(unsigned cable, unsigned side) { return address(2 * cable + side); }
   // Messages, by the bound: floor((d_prev + H_prev + pi + d) / T) + 1.
   static std::uint32_t bound(const ClipSpec& s) {
-    return static_cast<std::uint32_t>((s.upstream_rem + s.upstream_propagation + s.cpu_delay + s.link_delay) / s.contract.period) + 1;
+    return static_cast<std::uint32_t>((s.upstream_rem + s.upstream_propagation + s.cpu_delay + s.link_delay) /
+                                      s.contract.period) +
+           1;
   }
 
   Instant now = Instant{seconds{1}};
@@ -277,7 +296,8 @@ class HostLine {
       while (!c->mailbox->empty()) {
         const LocalMailbox::Message m = c->mailbox->receive();
         const auto wanted = message_of(c->length, m.number);
-        c->deliveries.push_back({m.number, m.readable, m.delay, std::ranges::equal(c->mailbox->bytes(m), wanted)});
+        c->deliveries.push_back(
+            {m.number, m.readable, m.delay, std::ranges::equal(c->mailbox->bytes(m), wanted)});
         c->mailbox->release(m);
       }
     }
