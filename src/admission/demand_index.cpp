@@ -14,7 +14,7 @@ constexpr std::int64_t no_deadline = DemandSums::no_deadline;
 }  // namespace
 
 DemandIndex::DemandIndex(const StageSettings& settings, unsigned finest_bits)
-    : settings_(settings), grid_(finest_bits), sums_(settings, grid_), store_(grid_) {}
+    : settings_(settings), grid_(finest_bits), sums_(settings, grid_), store_(grid_), beginning_(buckets + 1) {}
 
 // --- the set ------------------------------------------------------------------------------------------------------
 
@@ -29,6 +29,35 @@ Flow input_of(const Task& t, std::uint32_t owner) {
 
 }  // namespace
 
+void DemandIndex::come(const Flow& flow) {
+  if (flow.work == 0) return;
+  sums_.gather(flow, +1);
+  each_bucket_with(grid_, flow.offset, flow.period, 0, sums_.reach(), [&](auto k, std::int64_t at, std::int64_t count) {
+    sums_.come(k, flow, at, count);
+    store_.come(k, flow, at, count);
+  });
+  store_.add(flow);
+}
+
+void DemandIndex::go(const Flow& flow) {
+  if (flow.work == 0) return;
+  sums_.gather(flow, -1);
+  each_bucket_with(grid_, flow.offset, flow.period, 0, sums_.reach(), [&](auto k, std::int64_t at, std::int64_t count) {
+    sums_.go(k, flow, at, count);
+    store_.go(k, flow, at, count);
+  });
+  store_.remove(flow);
+}
+
+void DemandIndex::look_further() const {
+  const std::uint32_t from = sums_.reach();
+  sums_.extend();
+  store_.each_flow([&](const Flow& flow) {
+    each_bucket_with(grid_, flow.offset, flow.period, from, sums_.reach(),
+                     [&](auto k, std::int64_t at, std::int64_t count) { sums_.come(k, flow, at, count); });
+  });
+}
+
 EntryId DemandIndex::insert(const Task& task) {
   if (free_.empty()) {
     free_.push_back(static_cast<std::uint32_t>(entries_.size()));
@@ -39,55 +68,55 @@ EntryId DemandIndex::insert(const Task& task) {
   entries_[slot] = {task, true};
   ++size_;
   totals_.add(task);
-  for (const Flow& flow : {deadlines_of(task, slot), input_of(task, slot)}) {
-    if (flow.work == 0) continue;
-    sums_.add(flow);
-    store_.add(flow);
-  }
-  const std::uint32_t bucket = grid_.bucket_of(task.delay.count());
-  sums_.raise_blocker(bucket, task.chunk.count());
-  sums_.refresh_blockers(bucket);
+  come(deadlines_of(task, slot));
+  come(input_of(task, slot));
+  place_blocker(slot);
   return EntryId{slot};
 }
 
 void DemandIndex::erase(EntryId id) {
   const Task task = entries_[id.value].task;
-  for (const Flow& flow : {deadlines_of(task, id.value), input_of(task, id.value)}) {
-    if (flow.work == 0) continue;
-    sums_.remove(flow);
-    store_.remove(flow);
-  }
+  go(deadlines_of(task, id.value));
+  go(input_of(task, id.value));
+  drop_blocker(id.value, task);
+  totals_.remove(task);
   entries_[id.value].used = false;
   free_.push_back(id.value);
   --size_;
-  totals_.remove(task);
-  drop_blocker(task);
 }
 
 // Its input stays where it is.
 void DemandIndex::raise_delay(EntryId id, Duration delay) {
   Task& task = entries_[id.value].task;
   const Task before = task;
-  sums_.remove(deadlines_of(before, id.value));
-  store_.remove(deadlines_of(before, id.value));
+  go(deadlines_of(before, id.value));
+  drop_blocker(id.value, before);
   totals_.remove(before);
   task.delay = delay;
   totals_.add(task);
-  sums_.add(deadlines_of(task, id.value));
-  store_.add(deadlines_of(task, id.value));
-  const std::uint32_t bucket = grid_.bucket_of(delay.count());
-  sums_.raise_blocker(bucket, task.chunk.count());
-  sums_.refresh_blockers(bucket);
-  drop_blocker(before);
+  come(deadlines_of(task, id.value));
+  place_blocker(id.value);
 }
 
-// The task's flow of deadlines is not (or no longer) where it was.
-void DemandIndex::drop_blocker(const Task& task) {
+void DemandIndex::place_blocker(std::uint32_t slot) {
+  Entry& entry = entries_[slot];
+  const std::uint32_t bucket = grid_.bucket_of(entry.task.delay.count());
+  entry.place = static_cast<std::uint32_t>(beginning_[bucket].size());
+  beginning_[bucket].push_back(slot);
+  sums_.raise_blocker(bucket, entry.task.chunk.count());
+  sums_.refresh_blockers(bucket);
+}
+
+// `task`: as it was placed.
+void DemandIndex::drop_blocker(std::uint32_t slot, const Task& task) {
   const std::uint32_t bucket = grid_.bucket_of(task.delay.count());
+  auto& here = beginning_[bucket];
+  const std::uint32_t place = entries_[slot].place;
+  entries_[here.back()].place = place;
+  here[place] = here.back();
+  here.pop_back();
   if (sums_.lower_blocker(bucket, task.chunk.count())) return;
-  store_.each_beginning_in(bucket, [&](std::int64_t, std::uint32_t owner) {
-    sums_.raise_blocker(bucket, entries_[owner].task.chunk.count());
-  });
+  for (const std::uint32_t other : here) sums_.raise_blocker(bucket, entries_[other].task.chunk.count());
   sums_.refresh_blockers(bucket);
 }
 
@@ -109,7 +138,6 @@ struct DemandIndex::Question {
   const std::int64_t service, period, input_service, own_blocking;
   const std::int64_t end;  // nothing can be late from here on (a larger delay would only shorten it)
   std::int64_t delay;
-  GridCounter jobs, input;  // the candidate's own deadlines and input
   std::uint64_t steps = 0;
   std::expected<Duration, StageRefusal> refusal = Duration{0};
 
@@ -123,25 +151,17 @@ struct DemandIndex::Question {
         end(Horizon(index.totals_, std::max(Duration{index.sums_.blocker(0)}, index.settings_.base_blocking), c,
                     index.settings_)
                 .end(service)),
-        delay(service),
-        jobs(grid, delay, period, 0),
-        input(grid, -c.input_jitter.count(), period, 0) {}
+        delay(service) {}
 
-  // Counts from bucket k on with a larger delay.
-  void set_delay(std::int64_t d, std::uint32_t k) {
-    if (d == delay) return;
-    delay = d;
-    jobs = GridCounter(grid, delay, period, k);
+  // The candidate's own deadlines before an instant, and the work of its input before it.
+  [[nodiscard]] std::int64_t jobs_before(std::int64_t t) const noexcept { return events_before(t, delay, period); }
+  [[nodiscard]] std::int64_t own_input_before(std::int64_t t) const noexcept {
+    return input_service == 0 ? 0 : input_service * events_before(t, -candidate.input_jitter.count(), period);
   }
-  void advance() noexcept {
-    jobs.advance();
-    input.advance();
-  }
-  [[nodiscard]] std::int64_t own_input() const noexcept { return input.until_end() * input_service; }
-  // Moves all but `fitting` jobs past the end of bucket k.
-  void push_past(std::uint32_t k, std::int64_t fitting) {
-    const std::int64_t first = grid.edge(k + 1) - std::min(fitting, jobs.until_end()) * period;
-    set_delay(std::max(delay, first), k);
+  // Of the `jobs` due before an instant, moves all past it for which there is no room.
+  void push_past(std::int64_t instant, std::int64_t jobs, std::int64_t room) {
+    if (jobs * service <= room) return;
+    delay = std::max(delay, instant - (room < service ? 0 : room / service) * period);
   }
   bool refuse(Reason reason, std::int64_t when) {
     refusal = std::unexpected(StageRefusal{.reason = reason, .binding_time = Duration{when}});
@@ -149,52 +169,63 @@ struct DemandIndex::Question {
   }
 };
 
-// What the existing deadlines of bucket k must have left: room for the candidate's longest chunk and, where
+// What the existing deadlines from bucket k on must have left: room for the candidate's longest chunk and, where
 // it brings input that takes from them, for what blocks them already.
 std::int64_t DemandIndex::needed_left(const Question& q, std::uint32_t k) const noexcept {
   return q.input_service == 0 ? q.own_blocking : std::max(q.own_blocking, sums_.blocked(k));
 }
 
-// Decides the bucket by its bounds alone. False: not decided.
-bool DemandIndex::settle(Question& q, std::uint32_t k) const {
-  const std::int64_t at_deadlines = sums_.least(k);
-  const std::int64_t jobs = q.jobs.until_end();
-  if (at_deadlines == no_deadline && jobs == 0) return true;
-  const std::int64_t input = sums_.input_within(k, q.own_input());
-  if (at_deadlines != no_deadline && at_deadlines - input < needed_left(q, k)) return false;
-  if (jobs == 0) return true;
-  // Its own deadlines: as many jobs as it has before the bucket's end must fit at the bucket's lowest point
-  // ...
-  const std::int64_t start = sums_.supply(k) - sums_.demand(k);
-  const std::int64_t room = std::min(start, at_deadlines) - input - sums_.blocked(k);
-  if (jobs * q.service <= room) return true;
-  // ... or be moved past its end, where no more than `fitting` of them fit.
-  const std::int64_t at_end = sums_.supply(k + 1) - sums_.demand(k + 1) - input - sums_.blocked(k + 1);
-  const std::int64_t fitting = at_end < q.service ? 0 : at_end / q.service;
-  if (fitting >= jobs) return false;
-  q.push_past(k, fitting);
-  return q.jobs.until_end() == 0 || q.jobs.until_end() * q.service <= room;
+// Decides a bucket or a group by its bounds alone. False: not decided (the delay may have been raised, never too far).
+bool DemandIndex::settle(Question& q, const Stretch& s) const {
+  const std::int64_t end = sums_.edge(s.end);
+  std::int64_t jobs = q.jobs_before(end);
+  if (s.least == no_deadline && jobs == 0) return true;
+  const std::int64_t input = sums_.input_within(s, q.own_input_before(end));
+  const bool others_fit = s.least == no_deadline || s.least - input >= needed_left(q, s.first);
+  if (jobs == 0) return others_fit;
+  // Its own deadlines: as many jobs as it has before the end must fit at the lowest point ...
+  const std::int64_t start = sums_.supply(s.first) - s.before.demand;
+  const std::int64_t room = std::min(start, s.least) - input - sums_.blocked(s.first);
+  if (jobs * q.service > room) {
+    // ... or be moved past an instant at which it is known exactly that not so many of them fit.
+    const std::int64_t at_end = sums_.supply(s.end) - s.after.demand - input - sums_.blocked(s.end);
+    q.push_past(end, jobs, at_end);
+    if (s.end == s.first + 1) push_past_witness(q, s);
+    jobs = q.jobs_before(end);
+  }
+  return others_fit && (jobs == 0 || jobs * q.service <= room);
+}
+
+void DemandIndex::push_past_witness(Question& q, const Stretch& bucket) const {
+  const auto& witness = sums_.witness(bucket.first);
+  if (witness.at == INT64_MAX) return;
+  const std::int64_t input = std::min(bucket.before.input + q.own_input_before(sums_.edge(bucket.first)),
+                                      sums_.input_bound(bucket.first));
+  const std::int64_t left = sums_.supply(bucket.first) - bucket.before.demand + witness.dip;
+  q.push_past(witness.at + 1, q.jobs_before(witness.at + 1), left - input - sums_.blocked(bucket.end));
 }
 
 // Decides the bucket on the safe side. False: refused.
-bool DemandIndex::approximate(Question& q, std::uint32_t k) const {
-  const std::int64_t input = sums_.input_within(k, q.own_input());
-  const std::int64_t at_deadlines = sums_.least(k);
-  if (at_deadlines != no_deadline && at_deadlines - input < needed_left(q, k))
-    return q.refuse(Reason::infeasible, sums_.edge(k));
-  const std::int64_t room = std::min(sums_.supply(k) - sums_.demand(k), at_deadlines) - input - sums_.blocked(k);
-  q.push_past(k, room < q.service ? 0 : room / q.service);
+bool DemandIndex::approximate(Question& q, const Stretch& bucket) const {
+  const std::int64_t end = sums_.edge(bucket.end);
+  const std::int64_t input = sums_.input_within(bucket, q.own_input_before(end));
+  if (bucket.least != no_deadline && bucket.least - input < needed_left(q, bucket.first))
+    return q.refuse(Reason::infeasible, sums_.edge(bucket.first));
+  const std::int64_t start = sums_.supply(bucket.first) - bucket.before.demand;
+  const std::int64_t room = std::min(start, bucket.least) - input - sums_.blocked(bucket.first);
+  q.push_past(end, q.jobs_before(end), room);
   return true;
 }
 
 // Sweeps the bucket event by event. False: refused.
-bool DemandIndex::expand(Question& q, std::uint32_t k) const {
+bool DemandIndex::expand(Question& q, const Stretch& bucket) const {
   ++work_.expansions;
+  const std::uint32_t k = bucket.first;
   const std::int64_t begin = sums_.edge(k), end = sums_.edge(k + 1);
   const auto& events = store_.events_in(k, sums_.empty(k));
   if (events.size() > EventStore::bucket_events_max ||
       (end - begin) / q.period > std::int64_t{EventStore::bucket_events_max}) {
-    if (approximate(q, k)) return true;  // too many to look at: by the bounds alone, on the safe side
+    if (approximate(q, bucket)) return true;  // too many to look at: by the bounds alone, on the safe side
     return q.refuse(Reason::too_complex, begin);
   }
   work_.swept += events.size();
@@ -203,12 +234,14 @@ bool DemandIndex::expand(Question& q, std::uint32_t k) const {
   const bool blocking_falls = longest != sums_.blocked(k + 1);
   if (blocking_falls) list_blockers(k);
   const std::int64_t most_input = sums_.input_bound(k);
-  std::int64_t h = sums_.demand(k);
-  std::int64_t input = sums_.input(k) + q.input.before() * q.input_service;
-  std::int64_t own_input_at = q.input_service > 0 ? begin + q.input.phase() : infinity;
-  std::int64_t due = begin + q.jobs.phase();  // its first deadline that is not counted in `jobs`
-  std::int64_t jobs = q.jobs.before();
-  std::int64_t lowest = no_deadline;
+  std::int64_t h = bucket.before.demand;
+  std::int64_t input = bucket.before.input + q.own_input_before(begin);
+  std::int64_t own_input_at =
+      q.input_service > 0 ? q.own_input_before(begin) / q.input_service * q.period - q.candidate.input_jitter.count()
+                          : infinity;
+  std::int64_t jobs = q.jobs_before(begin);
+  std::int64_t due = q.delay + jobs * q.period;  // its first deadline that is not counted in `jobs`
+  std::int64_t lowest = no_deadline, lowest_at = begin;
   std::int64_t t = begin;
   std::int64_t supply = sums_.supply(k);
   for (std::size_t i = 0;;) {
@@ -220,9 +253,9 @@ bool DemandIndex::expand(Question& q, std::uint32_t k) const {
     if (jobs * q.service > supply - demand) {
       const Wide raised = raise(q.delay, q.candidate, settings_, {t, next, supply - demand, demand}, q.end, q.steps);
       if (raised != q.delay) {
-        q.set_delay(narrow(raised), k);
-        jobs = q.jobs.before();
-        due = begin + q.jobs.phase();
+        q.delay = narrow(raised);
+        jobs = q.jobs_before(begin);
+        due = q.delay + jobs * q.period;
         for (; due < next && due < q.end; due += q.period) ++jobs;
       }
     }
@@ -244,13 +277,16 @@ bool DemandIndex::expand(Question& q, std::uint32_t k) const {
     supply = settings_.supply.available(Duration{t}).count();
     if (!deadline) continue;
     const std::int64_t left = supply - h;
-    lowest = std::min(lowest, left);
+    if (left < lowest) {
+      lowest = left;
+      lowest_at = t;
+    }
     const std::int64_t beside = left - std::min(input, most_input);
     if (beside < (blocking_falls ? blocking_at(k, t) : longest))
       return q.refuse(q.input_service > 0 ? Reason::infeasible : Reason::existing_infeasible, t);
     if (beside < q.own_blocking) return q.refuse(Reason::blocking, t);
   }
-  sums_.set_least(k, lowest);
+  if (lowest != no_deadline) sums_.set_least(bucket, lowest, lowest_at);
   if (q.steps >= settings_.step_limit) return q.refuse(Reason::too_complex, t);
   return true;
 }
@@ -258,9 +294,10 @@ bool DemandIndex::expand(Question& q, std::uint32_t k) const {
 // The chunks of channels whose d lies in the bucket: there b(t) falls inside it.
 void DemandIndex::list_blockers(std::uint32_t k) const {
   inside_.clear();
-  store_.each_beginning_in(k, [&](std::int64_t delay, std::uint32_t owner) {
-    inside_.emplace_back(delay, entries_[owner].task.chunk.count());
-  });
+  for (const std::uint32_t slot : beginning_[k]) {
+    const Task& task = entries_[slot].task;
+    inside_.emplace_back(task.delay.count(), task.chunk.count());
+  }
   std::ranges::sort(inside_);
   std::int64_t longest = std::max(sums_.blocker(k + 1), settings_.base_blocking.count());
   for (std::size_t i = inside_.size(); i-- > 0;)
@@ -273,36 +310,57 @@ std::int64_t DemandIndex::blocking_at(std::uint32_t k, std::int64_t t) const {
   return blocking(Duration{later->second}, settings_.granularity);
 }
 
-std::expected<Duration, StageRefusal> DemandIndex::walk(const Candidate& candidate, Duration enough) const {
-  const bool exact = enough == Duration{0};
-  Question q(candidate, *this);
-  const std::uint64_t before = work_.swept;
-  for (std::uint32_t k = 0; k < buckets; ++k, q.advance()) {
-    if (sums_.edge(k) >= q.end) {
-      work_.expanded_questions += exact && work_.swept > before;
-      return Duration{q.delay};
-    }
-    if (k == sums_.reach()) look_further();
-    if (settle(q, k)) continue;
-    if (exact ? expand(q, k) : approximate(q, k)) {
-      if (exact || q.delay <= enough.count()) continue;
-      q.refuse(Reason::delay, sums_.edge(k));  // more than enough: only exactly can it be less
-    }
-    work_.expanded_questions += exact && work_.swept > before;
-    return q.refusal;
+// What is known exactly at single instants (the ends of stretches, witnesses) already demands of the delay. Looked at
+// first: a tight spot far out makes it pointless to find out by how much the candidate would be late before it.
+void DemandIndex::rule_out(Question& q) const {
+  DemandSums::Before before = sums_.beginning();
+  for (std::uint32_t k = 0; k < sums_.reach() && sums_.edge(k) < q.end;) {
+    Stretch s{};
+    bool settled = false;
+    if (k % DemandSums::group == 0) settled = settle(q, s = sums_.group_at(k, before));
+    if (!settled) (void)settle(q, s = sums_.bucket_at(k, before));
+    before = s.after;
+    k = s.end;
   }
+}
+
+// From a delay on that is certain not to be too large.
+std::expected<Duration, StageRefusal> DemandIndex::walk(Question& q, Duration enough) const {
+  const bool exact = enough == Duration{0};
+  DemandSums::Before before = sums_.beginning();
+  for (std::uint32_t k = 0; k < buckets;) {
+    if (sums_.edge(k) >= q.end) return Duration{q.delay};
+    if (k == sums_.reach()) look_further();
+    Stretch s{};
+    bool settled = false;
+    if (k % DemandSums::group == 0) settled = settle(q, s = sums_.group_at(k, before));
+    if (!settled) settled = settle(q, s = sums_.bucket_at(k, before));
+    if (!settled) {
+      if (!(exact ? expand(q, s) : approximate(q, s))) return q.refusal;
+      if (!exact && q.delay > enough.count()) break;
+    }
+    before = s.after;
+    k = s.end;
+  }
+  if (!exact) return std::unexpected(StageRefusal{.reason = Reason::delay});  // only exactly can it be less
   ++work_.fallbacks;  // deadlines beyond the last bucket may matter
-  return smallest_delay_edf(tasks(), candidate, settings_, grid_);
+  return smallest_delay_edf(tasks(), q.candidate, settings_, grid_);
 }
 
 std::expected<Duration, StageRefusal> DemandIndex::smallest_delay(const Candidate& candidate,
                                                                   Duration enough) const {
   ++work_.questions;
-  if (enough > Duration{0}) {
-    const auto quick = walk(candidate, enough);
-    if (quick && *quick <= enough) return quick;
+  Question q(candidate, *this);
+  rule_out(q);
+  if (enough.count() >= q.delay) {
+    Question quick = q;
+    const auto answer = walk(quick, enough);
+    if (answer && *answer <= enough) return answer;
   }
-  return walk(candidate, Duration{0});
+  const std::uint64_t swept = work_.swept;
+  const auto answer = walk(q, Duration{0});
+  work_.expanded_questions += work_.swept > swept;
+  return answer;
 }
 
 // --- what the link may hand over ----------------------------------------------------------------------------------
@@ -318,6 +376,7 @@ BurstBound DemandIndex::burst_bound() const {
   };
   std::vector<BurstBound::Step> falls;  // bound applies to x > above
   std::int64_t lowest = cap;
+  DemandSums::Before before = sums_.beginning();
   for (std::uint32_t k = 0; size_ > 0; ++k) {
     if (k == sums_.reach()) {
       const std::int64_t beyond = left_from(sums_.edge(k));
@@ -329,8 +388,10 @@ BurstBound DemandIndex::burst_bound() const {
       }
       look_further();
     }
-    if (sums_.least(k) == no_deadline) continue;
-    const std::int64_t least = sums_.least(k) - sums_.input_within(k, 0);
+    const Stretch bucket = sums_.bucket_at(k, before);
+    before = bucket.after;
+    if (bucket.least == no_deadline) continue;
+    const std::int64_t least = bucket.least - sums_.input_within(bucket, 0);
     if (least >= lowest) continue;
     lowest = least;
     falls.push_back({Duration{sums_.edge(k)}, Duration{lowest}});
@@ -349,12 +410,15 @@ bool DemandIndex::reconciles() const {
   // No bound may promise more than is there; recomputed where that is affordable.
   if (size_ > 256) return true;
   std::size_t looked_at = 0;
+  DemandSums::Before before = sums_.beginning();
   for (std::uint32_t k = 0; k < sums_.reach() && looked_at < 20'000; ++k) {
+    const Stretch bucket = sums_.bucket_at(k, before);
+    before = bucket.after;
     auto events = store_.recount(k);
     looked_at += events.size();
     if (events.size() > EventStore::bucket_events_max) break;
     std::ranges::sort(events, {}, &EventStore::Event::at);
-    std::int64_t h = sums_.demand(k), input = sums_.input(k);
+    std::int64_t h = bucket.before.demand, input = bucket.before.input;
     for (std::size_t i = 0; i < events.size();) {
       const std::int64_t t = events[i].at;
       bool deadline = false;
@@ -362,9 +426,9 @@ bool DemandIndex::reconciles() const {
         (events[i].deadline() ? h : input) += std::abs(events[i].work);
         deadline = deadline || events[i].deadline();
       }
-      if (deadline && settings_.supply.available(Duration{t}).count() - h < sums_.least(k)) return false;
+      if (deadline && settings_.supply.available(Duration{t}).count() - h < bucket.least) return false;
     }
-    if (h != sums_.demand(k + 1) || input != sums_.input(k + 1)) return false;
+    if (h != before.demand || input != before.input) return false;
   }
   return true;
 }

@@ -1,11 +1,11 @@
 // The exact EDF test for large sets: the same answers as smallest_delay_edf, at a cost that hardly depends on
 // the number of channels.
 //
-// A question walks the buckets of time (time_grid.hpp), about which demand_sums.hpp knows what is demanded before and
-// within. A bucket in which the bounds leave room for every job of the candidate is passed over; where the slack at
-// its *end*, which is known exactly, is too small, the candidate's jobs are pushed past the end; only where neither
-// settles it are the deadlines inside (event_store.hpp) swept one by one (an *expansion*), which also makes the
-// bucket's bound exact again.
+// A question walks the buckets of time (time_grid.hpp), about which demand_sums.hpp knows what is demanded within, in
+// groups as long as that is enough. A stretch in which the bounds leave room for every job of the candidate is passed over;
+// where the slack at its *end*, which is known exactly, is too small, the candidate's jobs are pushed past the end. A group
+// that neither settles is walked bucket by bucket, and only where a bucket is not settled either are the deadlines inside
+// (event_store.hpp) swept one by one (an *expansion*), which also makes the bucket's bound exact again.
 #pragma once
 
 #include <cstdint>
@@ -50,22 +50,28 @@ class DemandIndex {
  private:
   struct Question;
 
-  void drop_blocker(const Task& task);
-  void look_further() const {
-    sums_.extend([this](auto&& visit) { store_.each_flow(visit); });
-  }
+  using Stretch = DemandSums::Stretch;
+
+  void come(const Flow& flow);
+  void go(const Flow& flow);
+  void place_blocker(std::uint32_t slot);
+  void drop_blocker(std::uint32_t slot, const Task& task);
+  void look_further() const;
   [[nodiscard]] std::int64_t needed_left(const Question& q, std::uint32_t k) const noexcept;
-  bool settle(Question& q, std::uint32_t k) const;
-  bool approximate(Question& q, std::uint32_t k) const;
-  bool expand(Question& q, std::uint32_t k) const;
+  bool settle(Question& q, const Stretch& s) const;
+  void push_past_witness(Question& q, const Stretch& bucket) const;
+  bool approximate(Question& q, const Stretch& bucket) const;
+  bool expand(Question& q, const Stretch& bucket) const;
   void list_blockers(std::uint32_t k) const;
   [[nodiscard]] std::int64_t blocking_at(std::uint32_t k, std::int64_t t) const;  // after list_blockers(k)
+  void rule_out(Question& q) const;
   // By the bounds alone, given up beyond `enough`; 0: exactly, looking at deadlines one by one where it takes that.
-  std::expected<Duration, StageRefusal> walk(const Candidate& candidate, Duration enough) const;
+  std::expected<Duration, StageRefusal> walk(Question& q, Duration enough) const;
 
   struct Entry {
     Task task;
     bool used = false;
+    std::uint32_t place = 0;  // in beginning_ of its delay's bucket
   };
 
   StageSettings settings_;
@@ -76,6 +82,7 @@ class DemandIndex {
   Totals totals_;
   mutable DemandSums sums_;  // as far as questions look
   EventStore store_;
+  std::vector<std::vector<std::uint32_t>> beginning_;  // per bucket (last: beyond the grid): entries whose d lies in it
   mutable std::vector<std::pair<std::int64_t, std::int64_t>>
       inside_;  // (d, longest chunk from there on) of the bucket being expanded
   mutable Work work_;

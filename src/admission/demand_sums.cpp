@@ -1,7 +1,5 @@
 #include "admission/demand_sums.hpp"
 
-#include <algorithm>
-
 #include "admission/arithmetic.hpp"
 
 namespace rtchan::admission {
@@ -11,12 +9,15 @@ DemandSums::DemandSums(const StageSettings& settings, const TimeGrid& grid)
       base_blocking_(settings.base_blocking.count()),
       granularity_(settings.granularity.count()),
       least_blocking_(blocking(settings.base_blocking, settings.granularity)),
-      demand_(buckets + 1, 0),
-      input_(buckets + 1, 0),
       blocker_(buckets + 1, 0),
+      work_(buckets, 0),
+      input_(buckets, 0),
+      dip_(buckets, no_deadline),
+      witness_(buckets),
+      groups_(buckets / group),
       chunk_(buckets + 1, 0),
-      chunk_count_(buckets + 1, 0),
-      least_(buckets, no_deadline) {
+      chunk_count_(buckets + 1, 0) {
+  static_assert(128 % group == 0);
   edge_.reserve(buckets + 1);
   supply_.reserve(buckets + 1);
   input_bound_.reserve(buckets);
@@ -27,45 +28,43 @@ DemandSums::DemandSums(const StageSettings& settings, const TimeGrid& grid)
   }
 }
 
-void DemandSums::add(const Flow& flow) { account(flow, +1); }
-void DemandSums::remove(const Flow& flow) { account(flow, -1); }
-
-// Keeps every bucket's sums true, and its bound on the safe side. Counts are at most (t + J)/T + 1 and work <= T (a set
-// is never loaded beyond 1): products are far from overflow.
-void DemandSums::account(const Flow& flow, int sign) {
-  const std::uint32_t first = grid_.bucket_of(flow.offset);
-  if (first >= reach_) return;
-  const std::int64_t work = sign * flow.work;
-  GridCounter counter(grid_, flow.offset, flow.period, first);
+// Counts are at most (t + J)/T + 1 and work <= T (a set is never loaded beyond 1): products are far from overflow.
+void DemandSums::come(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count) {
+  const std::int64_t work = count * flow.work;
+  groups_[k / group].stale = true;
   if (!flow.deadline) {
-    for (std::uint32_t k = first; k < reach_; ++k, counter.advance()) input_[k] += counter.before() * work;
-    input_[reach_] += counter.before() * work;
+    input_[k] += work;
     return;
   }
-  for (std::uint32_t k = first; k < reach_; ++k, counter.advance()) {
-    const std::int64_t before = counter.before();
-    const std::int64_t inside = counter.inside();
-    if (sign > 0) {
-      // Its own deadlines may fall anywhere in the bucket, and count there up to its end.
-      if (inside > 0) least_[k] = std::min(least_[k], supply_[k] - demand_[k]);
-      if (least_[k] != no_deadline) least_[k] -= (before + inside) * work;
-    } else if (least_[k] != no_deadline) {  // what was there before the bucket is gone from all of it
-      least_[k] -= before * work;
-    }
-    demand_[k] += before * work;
-  }
-  demand_[reach_] += counter.before() * work;
+  work_[k] += work;
+  witness_[k].dip -= seen(k, flow, at, count) * flow.work;
+  // Its deadlines may fall anywhere in the bucket, before any other, and count there up to its end.
+  dip_[k] = std::max(std::min<std::int64_t>(dip_[k], 0) - work, -work_[k]);
 }
 
-// The sums at edge `from` are there already.
-void DemandSums::account_further(const Flow& flow, std::uint32_t from) {
-  const std::uint32_t first = std::max(grid_.bucket_of(flow.offset), from);
-  if (first >= reach_) return;
-  GridCounter counter(grid_, flow.offset, flow.period, first);
-  auto& sum = flow.deadline ? demand_ : input_;
-  for (std::uint32_t k = first; k < reach_; ++k) {
-    counter.advance();
-    sum[k + 1] += counter.before() * flow.work;
+// What was due in the bucket leaves its dip too low, which is safe, until somebody looks or nothing is due there.
+void DemandSums::go(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count) {
+  const std::int64_t work = count * flow.work;
+  groups_[k / group].stale = true;
+  if (!flow.deadline) {
+    input_[k] -= work;
+    return;
+  }
+  work_[k] -= work;
+  witness_[k].dip += seen(k, flow, at, count) * flow.work;
+  dip_[k] = work_[k] == 0 ? no_deadline : std::max(dip_[k], -work_[k]);
+}
+
+void DemandSums::gather(const Flow& flow, std::int64_t times) {
+  gathered_ += times * flow.work * events_before(0, flow.offset, flow.period);
+}
+
+void DemandSums::refresh(Group& g, std::uint32_t first) const noexcept {
+  g = Group{};
+  for (std::uint32_t k = first; k < first + group; ++k) {
+    if (work_[k] > 0) g.dip = std::min(g.dip, supply_[k] - supply_[first] - g.work + dip_[k]);
+    g.work += work_[k];
+    g.input += input_[k];
   }
 }
 
@@ -94,8 +93,8 @@ void DemandSums::refresh_blockers(std::uint32_t from) {
 }
 
 bool DemandSums::same_sums(const DemandSums& other) const {
-  return reach_ == other.reach_ && demand_ == other.demand_ && input_ == other.input_ && blocker_ == other.blocker_ && chunk_ == other.chunk_ &&
-         chunk_count_ == other.chunk_count_;
+  return reach_ == other.reach_ && gathered_ == other.gathered_ && work_ == other.work_ && input_ == other.input_ &&
+         blocker_ == other.blocker_ && chunk_ == other.chunk_ && chunk_count_ == other.chunk_count_;
 }
 
 }  // namespace rtchan::admission

@@ -24,8 +24,6 @@ std::int64_t first_at(std::int64_t offset, std::int64_t period, std::uint64_t in
   return rest == 0 ? from : from + static_cast<std::int64_t>(every - rest);
 }
 
-constexpr std::pair<std::int64_t, std::int64_t> unused{INT64_MAX, INT64_MAX};
-
 std::int64_t event_work(const Flow& flow) { return flow.deadline ? flow.work : -flow.work; }
 
 }  // namespace
@@ -38,19 +36,16 @@ void EventStore::add(const Flow& flow) {
   FlowClass& c = flows_[grid_.class_of(flow.offset)];
   if (flow.owner >= place_.size()) place_.resize(flow.owner + 1);
   place_[flow.owner][flow.deadline] = static_cast<std::uint32_t>(c.offset.size());
-  const std::uint64_t inverse = inverse_of(flow.period);
   c.offset.push_back(flow.offset);
   c.period.push_back(flow.period);
-  c.inverse.push_back(inverse);
+  c.inverse.push_back(inverse_of(flow.period));
   c.work.push_back(event_work(flow));
   c.owner.push_back(flow.owner * 2 + (flow.deadline ? 1 : 0));
-  update_known(flow, inverse, +1);
 }
 
 void EventStore::remove(const Flow& flow) {
   FlowClass& c = flows_[grid_.class_of(flow.offset)];
   const std::uint32_t place = place_[flow.owner][flow.deadline];
-  const std::uint64_t inverse = c.inverse[place];
   const auto take_last = [place](auto& column) {
     column[place] = column.back();
     column.pop_back();
@@ -61,7 +56,6 @@ void EventStore::remove(const Flow& flow) {
   take_last(c.inverse);
   take_last(c.work);
   take_last(c.owner);
-  update_known(flow, inverse, -1);
 }
 
 // --- looking at a bucket ------------------------------------------------------------------------------------------
@@ -92,10 +86,7 @@ const std::vector<EventStore::Event>& EventStore::events_in(std::uint32_t k, boo
   if (!empty) (void)recount(k);
   std::ranges::sort(events_, {}, &Event::at);
   if (events_.size() > known_events_max) return events_;
-  if (known_.size() < known_max) {
-    known_.emplace_back();
-    known_spans_.push_back(unused);
-  }
+  if (known_.size() < known_max) known_.emplace_back();
   Known& oldest =
       known_.back().bucket == buckets ? known_.back() : *std::ranges::min_element(known_, {}, &Known::used);
   if (oldest.bucket != buckets) known_at_[oldest.bucket] = known_max;
@@ -103,45 +94,32 @@ const std::vector<EventStore::Event>& EventStore::events_in(std::uint32_t k, boo
   oldest.used = ++clock_;
   oldest.events.assign(events_.begin(), events_.end());
   known_at_[k] = static_cast<std::uint16_t>(&oldest - known_.data());
-  known_spans_[known_at_[k]] = {grid_.edge(k), grid_.edge(k + 1)};
   return oldest.events;
 }
 
 // --- what is kept -------------------------------------------------------------------------------------------------
 
-void EventStore::come(std::vector<Event>& events, const Event& event) {
+void EventStore::insert(std::vector<Event>& events, const Event& event) {
   events.insert(std::ranges::lower_bound(events, event.at, {}, &Event::at), event);
 }
 
-void EventStore::go(std::vector<Event>& events, const Event& event) {
+void EventStore::erase(std::vector<Event>& events, const Event& event) {
   auto place = std::ranges::lower_bound(events, event.at, {}, &Event::at);
   while (!(*place == event)) ++place;  // it is there: among those of the same instant
   events.erase(place);
 }
 
-void EventStore::forget(std::size_t i) {
-  known_at_[known_[i].bucket] = known_max;
-  known_[i] = Known{};
-  known_spans_[i] = unused;
+void EventStore::forget(Known& known) {
+  known_at_[known.bucket] = known_max;
+  known = Known{};
 }
 
-// A flow has come (+1) or gone (-1): the kept events follow.
-void EventStore::update_known(const Flow& flow, std::uint64_t inverse, int sign) {
-  for (std::size_t i = 0; i < known_spans_.size(); ++i) {
-    const auto [from, to] = known_spans_[i];
-    if (from == INT64_MAX || to <= flow.offset) continue;
-    std::int64_t at = first_at(flow.offset, flow.period, inverse, from);
-    if (at >= to) continue;
-    if ((to - from) / flow.period > std::int64_t{known_events_max}) {
-      forget(i);
-      continue;
-    }
-    auto& events = known_[i].events;
-    for (; at < to; at += flow.period) {
-      const Event event{at, event_work(flow)};
-      sign > 0 ? come(events, event) : go(events, event);
-    }
-    if (events.size() > 2 * known_events_max) forget(i);
+void EventStore::update_known(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count, int sign) {
+  Known& known = known_[known_at_[k]];
+  if (count > std::int64_t{known_events_max} || known.events.size() > 2 * known_events_max) return forget(known);
+  for (; count > 0; --count, at += flow.period) {
+    const Event event{at, event_work(flow)};
+    sign > 0 ? insert(known.events, event) : erase(known.events, event);
   }
 }
 

@@ -27,30 +27,28 @@ class EventStore {
 
   void add(const Flow& flow);
   void remove(const Flow& flow);
+  // `count` events of the flow, the first at `at`, come to or go from bucket k: what is kept of it follows.
+  void come(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count) {
+    if (known_at_[k] < known_max) update_known(k, flow, at, count, +1);
+  }
+  void go(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count) {
+    if (known_at_[k] < known_max) update_known(k, flow, at, count, -1);
+  }
 
   // In order of time. Valid until the next call. More than bucket_events_max: the rest is left out.
   [[nodiscard]] const std::vector<Event>& events_in(std::uint32_t k, bool empty) const;
   // The same by counting anew, out of order; keeps nothing.
   [[nodiscard]] const std::vector<Event>& recount(std::uint32_t k) const;
-  // Calls visit(flow) for every flow; owners are left out.
+  // Calls visit(flow) for every flow.
   template <class Visit>
   void each_flow(Visit&& visit) const {
     for (const FlowClass& c : flows_) {
       for (std::size_t i = 0; i < c.offset.size(); ++i) {
         const bool deadline = c.work[i] > 0;
-        visit(Flow{c.offset[i], c.period[i], deadline ? c.work[i] : -c.work[i], 0, deadline});
+        visit(Flow{c.offset[i], c.period[i], deadline ? c.work[i] : -c.work[i], c.owner[i] / 2, deadline});
       }
     }
   }
-  // Calls visit(offset, owner) for each flow of deadlines that begins in bucket k (`buckets`: beyond the grid).
-  template <class Visit>
-  void each_beginning_in(std::uint32_t k, Visit&& visit) const {
-    const FlowClass& c = flows_[k == TimeGrid::buckets ? TimeGrid::classes - 1 : grid_.class_of(grid_.edge(k))];
-    for (std::size_t i = 0; i < c.offset.size(); ++i) {
-      if (c.owner[i] % 2 == 1 && grid_.bucket_of(c.offset[i]) == k) visit(c.offset[i], c.owner[i] / 2);
-    }
-  }
-
  private:
   struct FlowClass {  // columns: an expansion reads offset, period and inverse of everything
     std::vector<std::int64_t> offset, period;
@@ -67,17 +65,16 @@ class EventStore {
   static constexpr std::size_t known_events_max = 4'096;  // larger ones are not kept
 
   void enumerate(const FlowClass& flows, std::int64_t from, std::int64_t to) const;
-  void update_known(const Flow& flow, std::uint64_t inverse, int sign);
-  static void come(std::vector<Event>& events, const Event& event);
-  static void go(std::vector<Event>& events, const Event& event);
-  void forget(std::size_t i);
+  void update_known(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count, int sign);
+  static void insert(std::vector<Event>& events, const Event& event);
+  static void erase(std::vector<Event>& events, const Event& event);
+  void forget(Known& known);
 
   TimeGrid grid_;
   std::array<FlowClass, TimeGrid::classes> flows_;  // by octave of their offset
   std::vector<std::array<std::uint32_t, 2>> place_;  // per owner: index in its class; [1] deadlines, [0] input
   mutable std::vector<Event> events_;               // of the bucket being looked at
   mutable std::vector<Known> known_;
-  mutable std::vector<std::pair<std::int64_t, std::int64_t>> known_spans_;  // of known_: from, to; (max, max): unused
   mutable std::vector<std::uint16_t> known_at_;  // per bucket: place in known_, known_max if none
   mutable std::uint64_t clock_ = 0;              // counts uses of known_
 };

@@ -51,50 +51,25 @@ class TimeGrid {
   unsigned finest_bits_;
 };
 
-// Counts the events offset, offset + period, ... bucket after bucket: one division an octave.
-class GridCounter {
- public:
-  GridCounter(const TimeGrid& grid, std::int64_t offset, std::int64_t period, std::uint32_t bucket) noexcept
-      : grid_(grid), period_(period), k_(bucket) {
-    const std::int64_t from = grid.edge(bucket);
-    std::int64_t next = offset;
-    if (next < from) {
-      const std::int64_t jobs = (from - 1 - next) / period + 1;
-      before_ = jobs;
-      next += jobs * period;
-    }
-    phase_ = next - from;
-    if (bucket < TimeGrid::buckets) measure();
-  }
-  // Events before the current bucket, and in it.
-  [[nodiscard]] std::int64_t before() const noexcept { return before_; }
-  [[nodiscard]] std::int64_t inside() const noexcept {
-    if (phase_ >= period_) return phase_ >= width_ ? 0 : (width_ - 1 - phase_) / period_ + 1;
-    return jobs_ + (phase_ < rest_ ? 1 : 0);
-  }
-  [[nodiscard]] std::int64_t until_end() const noexcept { return before_ + inside(); }
-  // The first event at or after the current bucket's begin, counted from there.
-  [[nodiscard]] std::int64_t phase() const noexcept { return phase_; }
-  // To the next bucket.
-  void advance() noexcept {
-    const std::int64_t here = inside();
-    before_ += here;
-    phase_ += here * period_ - width_;
-    if (++k_ == widens_ && k_ < TimeGrid::buckets) measure();
-  }
+// How many of first, first + period, ... lie before `end`.
+[[nodiscard]] constexpr std::int64_t events_before(std::int64_t end, std::int64_t first, std::int64_t period) noexcept {
+  return end <= first ? 0 : (end - 1 - first) / period + 1;
+}
 
- private:
-  void measure() noexcept {
-    width_ = grid_.width(k_);
-    widens_ = TimeGrid::widens(k_);
-    jobs_ = width_ / period_;
-    rest_ = width_ % period_;
+// Calls visit(k, at, count) for each bucket in [from, to) that holds any of offset, offset + period, ...: `count` of
+// them, the first at `at`. Costs as many steps as there are such buckets, not as there are buckets.
+template <class Visit>
+void each_bucket_with(const TimeGrid& grid, std::int64_t offset, std::int64_t period, std::uint32_t from,
+                      std::uint32_t to, Visit&& visit) {
+  const std::int64_t begin = grid.edge(from);
+  std::int64_t at = offset + events_before(begin, offset, period) * period;
+  for (std::uint32_t k = grid.bucket_of(at); k < to;) {
+    const std::int64_t end = grid.edge(k + 1);
+    const std::int64_t count = end - at <= period ? 1 : (end - 1 - at) / period + 1;
+    visit(k, at, count);
+    at += count * period;
+    k = grid.bucket_of(at);
   }
-
-  TimeGrid grid_;
-  std::int64_t period_, phase_ = 0, before_ = 0;
-  std::int64_t width_ = 0, jobs_ = 0, rest_ = 0;
-  std::uint32_t k_, widens_ = 0;
-};
+}
 
 }  // namespace rtchan::admission
