@@ -1,7 +1,9 @@
 #include "admission/demand_index.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <ranges>
 
 #include "admission/sweep.hpp"
 
@@ -310,25 +312,32 @@ std::int64_t DemandIndex::blocking_at(std::uint32_t k, std::int64_t t) const {
   return blocking(Duration{later->second}, settings_.granularity);
 }
 
-// What is known exactly at single instants (the ends of stretches, witnesses) already demands of the delay. Looked at
-// first: a tight spot far out makes it pointless to find out by how much the candidate would be late before it.
-void DemandIndex::rule_out(Question& q) const {
-  DemandSums::Before before = sums_.beginning();
-  for (std::uint32_t k = 0; k < sums_.reach() && sums_.edge(k) < q.end;) {
-    Stretch s{};
-    bool settled = false;
-    if (k % DemandSums::group == 0) settled = settle(q, s = sums_.group_at(k, before));
-    if (!settled) (void)settle(q, s = sums_.bucket_at(k, before));
-    before = s.after;
-    k = s.end;
+// What is known exactly at single instants (the ends of stretches, witnesses) demands of the delay, and from where on one
+// must look closer: `open`. From the last instant back to the first, since a tight spot far out makes it pointless to find
+// out by how much the candidate would be late before it.
+DemandIndex::Place DemandIndex::rule_out(Question& q) const {
+  constexpr std::uint32_t size = DemandSums::group;
+  const std::uint32_t used = std::min(sums_.reach(), (grid_.bucket_of(q.end) / size + 1) * size);
+  begins_.resize(used / size + 1);
+  begins_[0] = sums_.beginning();
+  for (std::uint32_t g = 0; g < used / size; ++g) begins_[g + 1] = sums_.group_at(g * size, begins_[g]).after;
+  Place open{used, begins_.back()};
+  for (std::uint32_t g = used / size; g-- > 0;) {
+    if (settle(q, sums_.group_at(g * size, begins_[g]))) continue;
+    std::array<Stretch, size> inside;
+    DemandSums::Before before = begins_[g];
+    for (std::uint32_t i = 0; i < size; before = inside[i++].after) inside[i] = sums_.bucket_at(g * size + i, before);
+    for (const Stretch& bucket : inside | std::views::reverse)
+      if (!settle(q, bucket)) open = {bucket.first, bucket.before};
   }
+  return open;
 }
 
-// From a delay on that is certain not to be too large.
-std::expected<Duration, StageRefusal> DemandIndex::walk(Question& q, Duration enough) const {
+// From `open` on; everything before is settled.
+std::expected<Duration, StageRefusal> DemandIndex::walk(Question& q, const Place& open, Duration enough) const {
   const bool exact = enough == Duration{0};
-  DemandSums::Before before = sums_.beginning();
-  for (std::uint32_t k = 0; k < buckets;) {
+  DemandSums::Before before = open.before;
+  for (std::uint32_t k = open.bucket; k < buckets;) {
     if (sums_.edge(k) >= q.end) return Duration{q.delay};
     if (k == sums_.reach()) look_further();
     Stretch s{};
@@ -351,14 +360,14 @@ std::expected<Duration, StageRefusal> DemandIndex::smallest_delay(const Candidat
                                                                   Duration enough) const {
   ++work_.questions;
   Question q(candidate, *this);
-  rule_out(q);
+  const Place open = rule_out(q);
   if (enough.count() >= q.delay) {
     Question quick = q;
-    const auto answer = walk(quick, enough);
+    const auto answer = walk(quick, open, enough);
     if (answer && *answer <= enough) return answer;
   }
   const std::uint64_t swept = work_.swept;
-  const auto answer = walk(q, Duration{0});
+  const auto answer = walk(q, open, Duration{0});
   work_.expanded_questions += work_.swept > swept;
   return answer;
 }

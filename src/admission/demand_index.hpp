@@ -64,9 +64,13 @@ class DemandIndex {
   bool expand(Question& q, const Stretch& bucket) const;
   void list_blockers(std::uint32_t k) const;
   [[nodiscard]] std::int64_t blocking_at(std::uint32_t k, std::int64_t t) const;  // after list_blockers(k)
-  void rule_out(Question& q) const;
+  struct Place {  // where a walk has come to
+    std::uint32_t bucket;
+    DemandSums::Before before;
+  };
+  Place rule_out(Question& q) const;
   // By the bounds alone, given up beyond `enough`; 0: exactly, looking at deadlines one by one where it takes that.
-  std::expected<Duration, StageRefusal> walk(Question& q, Duration enough) const;
+  std::expected<Duration, StageRefusal> walk(Question& q, const Place& open, Duration enough) const;
 
   struct Entry {
     Task task;
@@ -83,6 +87,7 @@ class DemandIndex {
   mutable DemandSums sums_;  // as far as questions look
   EventStore store_;
   std::vector<std::vector<std::uint32_t>> beginning_;  // per bucket (last: beyond the grid): entries whose d lies in it
+  mutable std::vector<DemandSums::Before> begins_;  // of groups, for the question at hand
   mutable std::vector<std::pair<std::int64_t, std::int64_t>>
       inside_;  // (d, longest chunk from there on) of the bucket being expanded
   mutable Work work_;

@@ -1,6 +1,7 @@
 #include "admission/event_store.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "admission/arithmetic.hpp"
 
@@ -80,47 +81,61 @@ const std::vector<EventStore::Event>& EventStore::events_in(std::uint32_t k, boo
   if (known_at_[k] < known_max) {
     Known& known = known_[known_at_[k]];
     known.used = ++clock_;
+    work_in(known);
     return known.events;
   }
   events_.clear();
   if (!empty) (void)recount(k);
-  std::ranges::sort(events_, {}, &Event::at);
+  std::ranges::sort(events_);
   if (events_.size() > known_events_max) return events_;
-  if (known_.size() < known_max) known_.emplace_back();
-  Known& oldest =
-      known_.back().bucket == buckets ? known_.back() : *std::ranges::min_element(known_, {}, &Known::used);
-  if (oldest.bucket != buckets) known_at_[oldest.bucket] = known_max;
-  oldest.bucket = k;
-  oldest.used = ++clock_;
-  oldest.events.assign(events_.begin(), events_.end());
-  known_at_[k] = static_cast<std::uint16_t>(&oldest - known_.data());
-  return oldest.events;
+  Known& known = room_for(events_.size());
+  known.bucket = k;
+  known.used = ++clock_;
+  known.events.assign(events_.begin(), events_.end());
+  kept_ += events_.size();
+  known_at_[k] = static_cast<std::uint16_t>(&known - known_.data());
+  return known.events;
 }
 
 // --- what is kept -------------------------------------------------------------------------------------------------
 
-void EventStore::insert(std::vector<Event>& events, const Event& event) {
-  events.insert(std::ranges::lower_bound(events, event.at, {}, &Event::at), event);
+// Those that have not been asked for the longest time make room.
+EventStore::Known& EventStore::room_for(std::size_t events) const {
+  const auto age = [](const Known& known) { return known.bucket == buckets ? UINT64_MAX : known.used; };
+  while (kept_ + events > kept_events_max) forget(*std::ranges::min_element(known_, {}, age));
+  const auto free = std::ranges::find(known_, buckets, &Known::bucket);
+  if (free != known_.end()) return *free;
+  if (known_.size() < known_max) return known_.emplace_back();
+  Known& oldest = *std::ranges::min_element(known_, {}, age);
+  forget(oldest);
+  return oldest;
 }
 
-void EventStore::erase(std::vector<Event>& events, const Event& event) {
-  auto place = std::ranges::lower_bound(events, event.at, {}, &Event::at);
-  while (!(*place == event)) ++place;  // it is there: among those of the same instant
-  events.erase(place);
-}
-
-void EventStore::forget(Known& known) {
+void EventStore::forget(Known& known) const {
+  kept_ -= known.events.size();
   known_at_[known.bucket] = known_max;
   known = Known{};
 }
 
-void EventStore::update_known(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count, int sign) {
+void EventStore::note(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count, bool comes) {
   Known& known = known_[known_at_[k]];
-  if (count > std::int64_t{known_events_max} || known.events.size() > 2 * known_events_max) return forget(known);
-  for (; count > 0; --count, at += flow.period) {
-    const Event event{at, event_work(flow)};
-    sign > 0 ? insert(known.events, event) : erase(known.events, event);
-  }
+  if (count > std::int64_t{noted_max}) return forget(known);
+  for (; count > 0; --count, at += flow.period) (comes ? known.come : known.gone).push_back({at, event_work(flow)});
+  if (known.come.size() + known.gone.size() > noted_max + known.events.size() / 4) work_in(known);
+}
+
+void EventStore::work_in(Known& known) const {
+  if (known.come.empty() && known.gone.empty()) return;
+  kept_ -= known.events.size();
+  std::ranges::sort(known.come);
+  std::ranges::sort(known.gone);
+  events_.clear();
+  std::ranges::merge(known.events, known.come, std::back_inserter(events_));
+  known.events.clear();
+  std::ranges::set_difference(events_, known.gone, std::back_inserter(known.events));  // what goes has been there
+  known.come.clear();
+  known.gone.clear();
+  kept_ += known.events.size();
 }
 
 }  // namespace rtchan::admission

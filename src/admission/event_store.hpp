@@ -1,5 +1,6 @@
 // Who has a deadline (or input) when: every flow of a set, and the events of those buckets that were looked at one by
-// one, kept in order and up to date, since questions come back to the same tight stretches of time again and again.
+// one, kept in order, since questions come back to the same tight stretches of time again and again. What has come and gone
+// since is noted, and worked in when somebody looks, who goes through all of them anyway.
 #pragma once
 
 #include <array>
@@ -20,7 +21,7 @@ class EventStore {
     std::int64_t at;
     std::int64_t work;  // of a deadline; input: negative
     [[nodiscard]] bool deadline() const noexcept { return work > 0; }
-    friend bool operator==(const Event&, const Event&) = default;
+    friend auto operator<=>(const Event&, const Event&) = default;
   };
 
   explicit EventStore(const TimeGrid& grid);
@@ -29,10 +30,10 @@ class EventStore {
   void remove(const Flow& flow);
   // `count` events of the flow, the first at `at`, come to or go from bucket k: what is kept of it follows.
   void come(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count) {
-    if (known_at_[k] < known_max) update_known(k, flow, at, count, +1);
+    if (known_at_[k] < known_max) note(k, flow, at, count, true);
   }
   void go(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count) {
-    if (known_at_[k] < known_max) update_known(k, flow, at, count, -1);
+    if (known_at_[k] < known_max) note(k, flow, at, count, false);
   }
 
   // In order of time. Valid until the next call. More than bucket_events_max: the rest is left out.
@@ -59,22 +60,27 @@ class EventStore {
   struct Known {  // a bucket's events
     std::uint32_t bucket = TimeGrid::buckets;
     std::uint64_t used = 0;  // when, for throwing out the oldest
-    std::vector<Event> events;
+    std::vector<Event> events;  // in order
+    std::vector<Event> come, gone;  // since
   };
+  // 32 MiB at most beside what is noted, which is less than half of it.
   static constexpr std::size_t known_max = 1'024;
-  static constexpr std::size_t known_events_max = 4'096;  // larger ones are not kept
+  static constexpr std::size_t known_events_max = 65'536;  // of one bucket: larger ones are not kept
+  static constexpr std::size_t kept_events_max = 2'000'000;  // of all
+  static constexpr std::size_t noted_max = 256;              // or a quarter of the bucket's events; then they are worked in
 
   void enumerate(const FlowClass& flows, std::int64_t from, std::int64_t to) const;
-  void update_known(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count, int sign);
-  static void insert(std::vector<Event>& events, const Event& event);
-  static void erase(std::vector<Event>& events, const Event& event);
-  void forget(Known& known);
+  void note(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count, bool comes);
+  void work_in(Known& known) const;
+  void forget(Known& known) const;
+  [[nodiscard]] Known& room_for(std::size_t events) const;
 
   TimeGrid grid_;
   std::array<FlowClass, TimeGrid::classes> flows_;  // by octave of their offset
   std::vector<std::array<std::uint32_t, 2>> place_;  // per owner: index in its class; [1] deadlines, [0] input
   mutable std::vector<Event> events_;               // of the bucket being looked at
   mutable std::vector<Known> known_;
+  mutable std::size_t kept_ = 0;                  // events of all of them
   mutable std::vector<std::uint16_t> known_at_;  // per bucket: place in known_, known_max if none
   mutable std::uint64_t clock_ = 0;              // counts uses of known_
 };
