@@ -47,7 +47,7 @@ demo: deps
 bench:
 	cmake --preset bench
 	cmake --build $(BUILD) -j $(JOBS)
-	@set -e; shopt -s nullglob; for program in $(BUILD)/bench/*_bench $(BUILD)/bin/*_bench; do echo "== $$program"; $$program; done
+	@set -e; shopt -s nullglob; for program in $(BUILD)/bench/admission_rate $(BUILD)/bench/*_bench $(BUILD)/bin/*_bench; do echo "== $$program"; $$program; done
 
 instructions:
 	cmake --preset bench
