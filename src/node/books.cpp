@@ -133,7 +133,7 @@ std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, cons
   Held held;
   if (!requests.empty()) {
     const auto reserved = ledger_.reserve(path, requests, {}, never);
-    if (!reserved) return std::unexpected(explain(path, plan, place, reserved.error()));
+    if (!reserved) return std::unexpected(explain(path, requests, reserved.error()));
     held.minima.cpu = reserved->minima[0];
     if (place.out) held.minima.link = reserved->minima[1];
   }
@@ -178,31 +178,36 @@ std::optional<wire::Refuse> Books::set_aside(const PathId& path, const Place& pl
   return std::nullopt;
 }
 
-wire::Refuse Books::explain(const PathId& path, const Plan& plan, const Place& place,
+wire::Refuse Books::explain(const PathId& path, std::span<const admission::StageRequest> requests,
                             const admission::LedgerRefusal& why) const {
-  const Duration left = plan.max_delay - plan.before.minima - plan.before.propagation;
-  const auto requests = stage_requests(plan, place);
-  admission::StageRefusal refusal = why.refusal;
-  bool again = false;
+  wire::Refuse r{path, Errc::refused, why.refusal.resource, {}, {}, {}, 0, {}, false};
   if (why.request < requests.size()) {
     const auto view = ledger_.view(requests[why.request].stage);
-    again = view.tentative > 0 || view.draining > 0;
-    refusal = ledger_.explain(requests[why.request], std::max(Duration{1}, left));
-    if (refusal.resource == Resource::none) refusal.resource = why.refusal.resource;
+    r.again = view.tentative > 0 || view.draining > 0;
   }
-  wire::Refuse r{path, Errc::refused, refusal.resource, {}, {}, {}, 0, {}, false};
-  r.binding_time = std::clamp(refusal.binding_time, Duration{0}, admission::duration_limit);
-  if (refusal.fitting_delay > Duration{0}) {
-    const Duration sum = plan.before.minima + plan.before.propagation + refusal.fitting_delay;
-    if (sum <= limits::delay_max) r.fitting_delay = sum;
-  }
-  if (refusal.fitting_period > Duration{0}) {
-    const Duration fits = plan.role == clips::Role::outgoing ? refusal.fitting_period : admission::upstream_period(refusal.fitting_period);
-    r.fitting_rate_nano = 1'000'000'000'000'000'000U / static_cast<std::uint64_t>(fits.count());
-  }
-  r.again = again;
+  r.binding_time = std::clamp(why.refusal.binding_time, Duration{0}, admission::duration_limit);
   r.text = fmt::format("{}: {}", why.where, admission::name(why.refusal.reason));
   return r;
+}
+
+bool Books::would_fit(const Plan& plan, const Place& place) const {
+  Minima minima;
+  const Duration propagation = place.out ? config_.links[*place.out].propagation : Duration{0};
+  if (plan.guaranteed) {
+    Duration needed = plan.before.minima + plan.before.propagation + propagation;
+    const auto requests = stage_requests(plan, place);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      const auto& policy = ledger_.policy(requests[i].stage);
+      const auto least = policy.test(requests[i].candidate);  // what a second, tight attempt would get
+      if (!least) return false;
+      needed += *least;
+      (i == 0 ? minima.cpu : minima.link) = std::max(*least, requests[i].enough);
+    }
+    if (needed > plan.max_delay) return false;
+  }
+  const Sizes sizes = reach(plan, minima, propagation).sizes;
+  const Pool& packets = packets_[place.worker];
+  return sizes.queue_bytes <= memory_.size - memory_.used && sizes.packet_buffers <= packets.size - packets.used;
 }
 
 bool Books::commit(const PathId& path, const Plan& plan, const Place& place, const Delays& delays, const Sizes& sizes) {

@@ -8,6 +8,7 @@
 #include <expected>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -47,7 +48,7 @@ class Books {
   explicit Books(const NodeConfig& config);
 
   // Tentatively, at the minimum delays. `in`, `out`: links of the channel here; the worker is the outgoing one's.
-  // The refusal is ready to be sent but for its hop.
+  // The refusal is ready to be sent but for its hop and what would fit instead (hints.hpp).
   struct Place {
     std::uint32_t worker = 0;
     std::optional<std::uint32_t> out;
@@ -57,6 +58,8 @@ class Books {
     Reach reach{};
   };
   std::expected<Held, wire::Refuse> reserve(const PathId& path, const Plan& plan, const Place& place);
+  // Whether reserve() would succeed and leave the rest of the route no less than no time. Changes nothing.
+  [[nodiscard]] bool would_fit(const Plan& plan, const Place& place) const;
   // Final delays and sizes, at most what was reserved.
   bool commit(const PathId& path, const Plan& plan, const Place& place, const Delays& delays, const Sizes& sizes);
   // The channel's clip is closed (or was never opened). Committed capacity comes back after the next instant at which
@@ -109,7 +112,7 @@ class Books {
   [[nodiscard]] std::vector<admission::StageRequest> stage_requests(const Plan& plan, const Place& place) const;
   [[nodiscard]] std::optional<wire::Refuse> set_aside(const PathId& path, const Place& place, const Sizes& sizes);
   void give_back(Entry& entry);
-  [[nodiscard]] wire::Refuse explain(const PathId& path, const Plan& plan, const Place& place,
+  [[nodiscard]] wire::Refuse explain(const PathId& path, std::span<const admission::StageRequest> requests,
                                      const admission::LedgerRefusal& why) const;
   [[nodiscard]] Duration idle_within(const Stage& stage) const;
   void start_batch(Instant now);

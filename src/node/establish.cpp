@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "node/hints.hpp"
 #include "node/state.hpp"
 
 namespace rtchan::node {
@@ -67,12 +68,16 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
     if (auto why = find_listener(c)) return std::unexpected(*std::move(why));
   }
   const auto model = [this](std::uint32_t link) { return &config.links[link].model; };
-  c.plan = std::make_unique<Plan>(make_plan(ask.setup, c.role, config.workers[c.place.worker].costs,
-                                            c.role == clips::Role::outgoing ? nullptr : model(c.in_link),
-                                            c.place.out ? model(*c.place.out) : nullptr));
+  const auto plan = [&](const wire::Setup& setup) {
+    return make_plan(setup, c.role, config.workers[c.place.worker].costs,
+                     c.role == clips::Role::outgoing ? nullptr : model(c.in_link), c.place.out ? model(*c.place.out) : nullptr);
+  };
+  c.plan = std::make_unique<Plan>(plan(ask.setup));
   auto held = books.reserve(c.path, *c.plan, c.place);
   if (!held) {
     held.error().hop = own_address();
+    held.error().fitting_rate_nano =
+        fitting_rate_nano(ask.setup, [&](const wire::Setup& less) { return books.would_fit(plan(less), c.place); });
     return std::unexpected(std::move(held.error()));
   }
   c.reserved = true;

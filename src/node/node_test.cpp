@@ -90,16 +90,64 @@ TEST(Channel, refused_at_the_sender_says_what_would_fit_and_that_fits) {
   EXPECT_NE(error.refusal.resource, Resource::none);
   EXPECT_GT(error.refusal.fitting_rate, 0);
   EXPECT_TRUE(receiver.asked.empty());
+  // The hint fits every stage of the host that gave it; only the other host may want less still, once.
   Qos fitting = guaranteed(error.refusal.fitting_rate, 200'000, ms(20));
-  // The hint is of one stage; another may want less. Follow hints until one is taken: a few steps at most.
-  for (int step = 0; step < 4 && sender.created.empty(); ++step) {
+  world.create(sender, 1, 80, fitting);
+  world.run(ms(10));
+  if (sender.failed.size() > 1U) {
+    EXPECT_EQ(sender.failed[1].error.refusal.hop, "10.0.0.2");
+    fitting.max_rate = sender.failed[1].error.refusal.fitting_rate;
     world.create(sender, 1, 80, fitting);
     world.run(ms(10));
-    if (sender.failed.size() > 1U && sender.failed.back().error.refusal.fitting_rate > 0) {
-      fitting.max_rate = sender.failed.back().error.refusal.fitting_rate;
-    }
   }
-  EXPECT_EQ(sender.created.size(), 1U) << (sender.failed.empty() ? "" : sender.failed.back().error.text);
+  EXPECT_EQ(sender.created.size(), 1U) << sender.failed.back().error.text;
+}
+
+// Requests that fit neither the wire nor the processor nor the buffers, at either end: whoever refuses names a rate at which
+// it does not refuse again, and a tenth more is refused.
+TEST(Channel, a_rate_that_is_said_to_fit_does_fit_at_the_host_that_said_so) {
+  struct Story {
+    std::size_t host;  // that is short of something
+    std::function<void(NodeConfig&)> poor;
+    Qos asked;
+  };
+  const Story stories[] = {
+      {0, [](NodeConfig& c) { c.links[0].limit_ppm = 100'000; }, guaranteed(2'000, 50'000, ms(40))},
+      {0, [](NodeConfig& c) { c.workers[0].costs.send.picoseconds_per_byte = 300'000; }, guaranteed(500, 20'000, ms(40))},
+      {0, [](NodeConfig& c) { c.limits.memory_bytes = 200 << 10; }, guaranteed(3'000, 9'000, ms(400))},
+      {0, [](NodeConfig& c) { c.workers[0].packet_buffers = 40; }, guaranteed(3'000, 9'000, ms(400))},
+      {1, [](NodeConfig& c) { c.workers[0].costs.receive.picoseconds_per_byte = 400'000; }, guaranteed(1'000, 10'000, ms(20))},
+      {1, [](NodeConfig& c) { c.workers[0].costs.input_packet = us(300); }, guaranteed(1'500, 9'000, ms(40))},
+      {1, [](NodeConfig& c) { c.limits.memory_bytes = 640 << 10; }, guaranteed(3'000, 9'000, ms(400))},
+      {1, [](NodeConfig& c) { c.workers[0].packet_buffers = 40; }, guaranteed(3'000, 9'000, ms(400))},
+  };
+  for (const Story& story : stories) {
+    const std::string name = "host" + std::to_string(story.host);
+    World world{2, 1, [&](NodeConfig& config) {
+      if (config.name == name) story.poor(config);
+    }};
+    world.listen(1, 80);
+    App& sender = world.start(0);
+    const auto at = [&](double rate) {
+      Qos qos = story.asked;
+      qos.max_rate = rate;
+      world.create(sender, 1, 80, qos);
+      world.run(ms(100));
+    };
+    at(story.asked.max_rate);
+    ASSERT_EQ(sender.failed.size(), 1U) << name << ": " << story.asked.max_rate;
+    const Error first = sender.failed[0].error;
+    ASSERT_EQ(first.refusal.hop, "10.0.0." + std::to_string(story.host + 1)) << first.text;
+    ASSERT_GT(first.refusal.fitting_rate, 0) << first.text;
+    ASSERT_LT(first.refusal.fitting_rate, story.asked.max_rate) << first.text;
+    world.run(settle);
+    at(std::min(first.refusal.fitting_rate * 1.1, story.asked.max_rate));
+    EXPECT_EQ(sender.failed.size(), 2U) << "more would have fitted: " << first.text;
+    world.run(settle);
+    at(first.refusal.fitting_rate);
+    EXPECT_EQ(sender.created.size(), 1U) << first.text << ", then " << sender.failed.back().error.text;
+    EXPECT_TRUE(world.reconciles());
+  }
 }
 
 TEST(Channel, refused_at_the_receiver_frees_the_sender_and_names_the_hop) {
