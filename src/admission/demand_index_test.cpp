@@ -152,6 +152,71 @@ TEST(DemandIndex, AgreesWhereTheWireBoundsTheInput) {
   many_lives(14, {10, 100'000, 100'000'000, 60, 12'000, true, {Duration{1}, Duration{1}, Duration{100'000}, 100'000}, 20'000}, 2);
 }
 
+// --- by the definition alone ----------------------------------------------------------------------------------------
+// Shares nothing with what it judges: no sweep, no index, no bound; every integer instant, one after the other.
+
+bool feasible_by_definition(const std::vector<Task>& tasks, std::int64_t b0, std::int64_t eps) {
+  for (std::int64_t t = 1; t <= 400; ++t) {
+    std::int64_t demand = 0, longest = b0;
+    for (const Task& task : tasks) {
+      for (std::int64_t due = task.delay.count(); due <= t; due += task.period.count()) demand += task.service.count();
+      if (task.delay.count() > t) longest = std::max(longest, task.chunk.count());
+    }
+    if (demand > 0 && demand + std::max<std::int64_t>(0, longest - eps) > t) return false;
+  }
+  return true;
+}
+
+// Loads of at most 90 % with delays up to some 100 and periods up to 40: what is late is late before 400.
+TEST(DemandIndex, SaysWhatTheDefinitionSaysThroughAnyHistory) {
+  Draw draw(21);
+  int tight = 0, refused = 0;
+  for (int history = 0; history < histories_wanted() * 4 && !HasFailure(); ++history) {
+    StageSettings settings;
+    settings.utilisation_limit_ppm = 900'000;
+    settings.base_blocking = Duration{draw(0, 1) * draw(0, 4)};
+    settings.granularity = Duration{draw(0, 1)};
+    EdfPolicy policy(settings, static_cast<unsigned>(draw(0, 3)));
+    std::vector<std::pair<EntryId, Task>> present;
+    for (int event = 0; event < 25; ++event) {
+      if (!present.empty() && draw(0, 3) == 0) {
+        const auto gone = present.begin() + draw(0, static_cast<std::int64_t>(present.size()) - 1);
+        policy.release(gone->first);
+        present.erase(gone);
+        continue;
+      }
+      Candidate c;
+      c.period = Duration{draw(4, 40)};
+      c.service = Duration{draw(1, std::max<std::int64_t>(1, c.period.count() / 4))};
+      c.chunk = c.last = Duration{draw(1, c.service.count())};
+      std::vector<Task> tasks;
+      for (const auto& [id, task] : present) tasks.push_back(task);
+      tasks.push_back(with_delay(c, c.service));
+      const auto fits = [&](std::int64_t d) {
+        tasks.back().delay = Duration{d};
+        return feasible_by_definition(tasks, settings.base_blocking.count(), settings.granularity.count());
+      };
+      const auto answer = policy.test(c, Duration{0});
+      if (!answer) {
+        if (answer.error().reason == Reason::utilisation) continue;
+        ++refused;
+        ASSERT_FALSE(fits(150)) << name(answer.error().reason);
+        continue;
+      }
+      ASSERT_TRUE(fits(answer->count())) << "admitted at " << answer->count();
+      if (*answer > c.service) {
+        ++tight;
+        ASSERT_FALSE(fits(answer->count() - 1)) << "one less than " << answer->count() << " fits";
+      }
+      const Duration delay = *answer + Duration{draw(0, 1) * draw(0, 30)};
+      present.emplace_back(policy.reserve(c, *answer), with_delay(c, delay));
+      policy.commit(present.back().first, delay);
+    }
+  }
+  EXPECT_GT(tight, 100);
+  EXPECT_GT(refused, 10);
+}
+
 // Ten thousand channels: far from any small case, and the sums are what a plain recount says.
 TEST(DemandIndex, AgreesOnALargeSet) {
   Draw draw(11);
