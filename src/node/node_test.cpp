@@ -169,6 +169,44 @@ TEST(Channel, refused_at_the_receiver_frees_the_sender_and_names_the_hop) {
   EXPECT_EQ(world.leftovers(), "");
 }
 
+// Three applications ask at one instant for more than there is, the same each: nobody's request is lost, nobody gets
+// more than one channel more than another, and as much is admitted as if they had asked one after the other.
+TEST(Channel, requests_at_one_instant_are_served_in_turn_and_waste_nothing) {
+  constexpr int each = 30;
+  const Qos qos = guaranteed(300, 10'000, ms(40));
+  std::size_t in_sequence = 0;
+  {
+    World world{2};
+    world.listen(1, 80);
+    App& alone = world.start(0);
+    for (int i = 0; i < 3 * each; ++i) {
+      world.create(alone, 1, 80, qos);
+      world.run(ms(100));
+    }
+    in_sequence = alone.created.size();
+    ASSERT_GT(in_sequence, 6U);
+    ASSERT_LT(in_sequence, 3U * each);
+  }
+  World world{2};
+  world.listen(1, 80);
+  std::vector<App*> apps;
+  for (const std::uint32_t uid : {1000U, 1000U, 1001U}) apps.push_back(&world.start(0, uid));
+  for (int i = 0; i < each; ++i) {
+    for (App* app : apps) world.create(*app, 1, 80, qos);
+  }
+  world.run(seconds{12});
+  std::size_t least = each, most = 0, all = 0;
+  for (const App* app : apps) {
+    EXPECT_EQ(app->created.size() + app->failed.size(), static_cast<std::size_t>(each)) << "every request is answered";
+    least = std::min(least, app->created.size());
+    most = std::max(most, app->created.size());
+    all += app->created.size();
+  }
+  EXPECT_LE(most - least, 1U);
+  EXPECT_EQ(all, in_sequence);
+  EXPECT_TRUE(world.reconciles());
+}
+
 TEST(Channel, delay_that_is_too_short_is_answered_by_one_that_is_not) {
   World world{2};
   world.listen(1, 80);
