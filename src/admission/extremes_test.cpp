@@ -97,6 +97,7 @@ TEST(Extremes, EveryTestAnswers) {
 TEST(Extremes, PoliciesLiveWithAnythingTheyAllowed) {
   Edges edges(2);
   for (const char* name : {"edf", "d_order", "utilisation", "controlled_load", "statistical"}) {
+    SCOPED_TRACE(name);
     for (int life = 0; life < 12; ++life) {
       const auto policy = make_policy(name, edges.settings());
       std::vector<EntryId> present;

@@ -92,8 +92,9 @@ std::expected<Duration, StageRefusal> ControlledLoadPolicy::test(const Candidate
   if (load - rounding(set_.size()) > share || bursts > options_.burst_limit.count())
     return refuse(Reason::share);
   if (load - rounding(set_.size()) + load_above() > rate()) return refuse(Reason::utilisation);
-  const Wide typical = bursts + settings_.base_blocking.count();
-  return duration(ceil_div(typical << utilisation_bits, share));
+  const Wide typical = ceil_div((bursts + settings_.base_blocking.count()) << utilisation_bits, share);
+  if (typical > duration_limit.count()) return refuse(Reason::share);  // no delay that anybody could be told
+  return duration(typical);
 }
 
 }  // namespace rtchan::admission
