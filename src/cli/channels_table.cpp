@@ -55,12 +55,12 @@ std::string standing(const json& c) {
 std::string channels_table(const json& channels) {
   const json list = channels.value("channels", json::array());
   if (list.empty()) return "no channels\n";
-  Table table({"channel", "contract", "worst of bound", "messages", "late", "lost", "state"});
+  Table table({"channel", "contract", "worst of bound", "messages", "late", "lost", "refused", "state"});
   std::set<std::string> conditions;
   for (const json& c : list) {
     const json counters = c.value("counters", json::object());
     table.row({way(c), contract(c), kept(c), std::to_string(count_of(counters, "delivered")), std::to_string(count_of(counters, "late")),
-               std::to_string(count_of(counters, "lost") + count_of(counters, "no_slot") + count_of(counters, "refused")), standing(c)});
+               std::to_string(count_of(counters, "lost") + count_of(counters, "no_slot")), std::to_string(count_of(counters, "refused")), standing(c)});
     for (const json& condition : c.value("conditions", json::array())) conditions.insert(condition.get<std::string>());
   }
   std::string text = table.text();

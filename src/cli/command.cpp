@@ -1,5 +1,7 @@
 #include "cli/command.hpp"
 
+#include <fmt/format.h>
+
 namespace rtchan::cli {
 
 CLI::App* add_command(CLI::App& root, Common& common, const std::string& name, const std::string& description,
@@ -18,6 +20,12 @@ std::expected<Session, Error> open_session(const Common& common, Duration spin) 
   options.socket = common.socket;
   options.spin = spin;
   return Session::open(options);
+}
+
+ExitStatus no_session(Console& console, const Error& why) {
+  const bool absent = why.code == Errc::no_daemon;
+  return console.fail(ExitStatus::unavailable, fmt::format("cannot talk to rtcd: {}{}", sentence(why),
+                                                           absent ? "; start one, or name its socket by --socket or $RTCHAN_SOCKET" : ""));
 }
 
 }  // namespace rtchan::cli

@@ -26,6 +26,8 @@ CLI::App* add_command(CLI::App& root, Common& common, const std::string& name, c
                       const std::string& examples);
 
 [[nodiscard]] std::expected<Session, Error> open_session(const Common& common, Duration spin = Duration{0});
+// Complains; whatever kept us from a session, it is rtcd that cannot be used.
+ExitStatus no_session(Console& console, const Error& why);
 
 void add_send(CLI::App& root, Chosen& chosen);
 void add_recv(CLI::App& root, Chosen& chosen);

@@ -1,6 +1,10 @@
 // rtc: one command for everything a person does with channels.
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+
 #include "cli/command.hpp"
 #include "cli/demo/command.hpp"
 
@@ -13,7 +17,9 @@ constexpr const char* footer =
 
 }  // namespace
 
-int main(int argc, char** argv) {
+namespace {
+
+int run(int argc, char** argv) {
   using namespace rtchan;
   CLI::App app{"rtc: guaranteed-QoS channels between hosts"};
   app.footer(footer);
@@ -37,4 +43,19 @@ int main(int argc, char** argv) {
   if (demo->parsed()) return demo::execute(demo_options);
   cli::catch_interrupts();
   return static_cast<int>(chosen.run());
+}
+
+}  // namespace
+
+// A full disk or a closed pipe under stdout is no reason to abort, nor to claim success.
+int main(int argc, char** argv) {
+  int status = static_cast<int>(rtchan::cli::ExitStatus::unavailable);
+  try {
+    status = run(argc, argv);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw std::system_error(errno, std::generic_category(), "standard output");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "rtc: {}\n", error.what());
+    return static_cast<int>(rtchan::cli::ExitStatus::unavailable);
+  }
+  return status;
 }

@@ -211,7 +211,7 @@ ExitStatus perf_receive(const PerfOptions& options, Console& console) {
   auto log = MessageLog::open(options.log);
   if (!log) return console.fail("--log", log.error());
   auto session = open_session(options.common, options.spin);
-  if (!session) return console.fail("cannot talk to rtcd", session.error());
+  if (!session) return no_session(console, session.error());
   auto listener = session->listen(*options.listen);
   if (!listener) return console.fail(fmt::format("cannot listen on port {}", *options.listen), listener.error());
   std::optional<UdpResponder> udp;

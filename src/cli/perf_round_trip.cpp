@@ -243,7 +243,7 @@ class Course {
 ExitStatus perf_round_trip(const PerfOptions& options, Console& console) {
   if (const auto qos = qos_of(options.contract); !qos) return console.fail(ExitStatus::usage, qos.error());
   auto session = open_session(options.common, options.spin);
-  if (!session) return console.fail("cannot talk to rtcd", session.error());
+  if (!session) return no_session(console, session.error());
   Course course(options, *session, console);
   const auto done = course.run();
   course.report();

@@ -54,7 +54,9 @@ class ChannelOutlet : public Outlet {
         static_cast<void>(send(channels_[s], end, drain_time(channels_[s].qos())));
       }
     }
-    for (Channel& channel : channels_) static_cast<void>(channel.close());
+    for (Channel& channel : channels_) {
+      if (const auto closed = channel.close(); !closed && broken_because_.empty()) broken_because_ = sentence(closed.error());
+    }
   }
 
   [[nodiscard]] const std::string& broken_because() const noexcept { return broken_because_; }
@@ -197,7 +199,7 @@ ExitStatus perf_send(const PerfOptions& options, Console& console) {
   const auto sizes = sizes_of(options);
   if (!sizes) return console.fail(ExitStatus::usage, sizes.error());
   auto session = open_session(options.common, options.spin);
-  if (!session) return console.fail("cannot talk to rtcd", session.error());
+  if (!session) return no_session(console, session.error());
   auto channels = open_channels(*session, options, *qos);
   if (!channels) return console.fail(fmt::format("cannot open a channel to {} ({})", options.to, describe(*qos)), channels.error());
 

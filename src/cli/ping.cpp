@@ -28,7 +28,7 @@ struct PingOptions {
 
 ExitStatus listen(const PingOptions& options, Console& console) {
   auto session = open_session(options.common, options.spin);
-  if (!session) return console.fail("cannot talk to rtcd", session.error());
+  if (!session) return no_session(console, session.error());
   auto listener = session->listen(options.listen);
   if (!listener) return console.fail(fmt::format("cannot listen on port {}", options.listen), listener.error());
   console.note(fmt::format("answering on port {}", listener->port()));
@@ -62,7 +62,7 @@ ExitStatus ping(const PingOptions& options, Console& console) {
   const auto qos = qos_of(options.contract);
   if (!qos) return console.fail(ExitStatus::usage, qos.error());
   auto session = open_session(options.common, options.spin);
-  if (!session) return console.fail("cannot talk to rtcd", session.error());
+  if (!session) return no_session(console, session.error());
   auto conversation = call(*session, options.to, *qos, std::chrono::seconds{5});
   if (!conversation) return console.fail(fmt::format("cannot ping {} ({})", options.to, describe(*qos)), conversation.error());
   Histogram times;

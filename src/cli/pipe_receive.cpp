@@ -117,7 +117,7 @@ ExitStatus pipe_receive(const PipeOptions& options, Console& console) {
   auto output = File::open_output(options.file_out);
   if (!output) return console.fail("output", output.error());
   auto session = open_session(options.common);
-  if (!session) return console.fail("cannot talk to rtcd", session.error());
+  if (!session) return no_session(console, session.error());
   std::atomic<bool> taken = false;
   auto listener = session->listen(*options.listen, [&taken](const AgentCall& call) {
     if (call.kind == AgentCall::Kind::aborted) taken = false;

@@ -137,7 +137,7 @@ ExitStatus pipe_send(const PipeOptions& options, Console& console) {
   auto input = File::open_input(options.file_in);
   if (!input) return console.fail("input", input.error());
   auto session = open_session(options.common);
-  if (!session) return console.fail("cannot talk to rtcd", session.error());
+  if (!session) return no_session(console, session.error());
   std::optional<Listener> listener;
   if (!options.no_confirm) {
     auto made = session->listen(0);

@@ -1,6 +1,7 @@
 // rtc recv: writes what arrives at a port.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -60,7 +61,8 @@ class Receiver {
     }
     if (failure_) return console_.fail("writing", *failure_);
     notices.look();
-    console_.note(fmt::format("{} messages received, {}; {} lost, {} late", messages_, format_bytes(bytes_), lost_, late_));
+    console_.note(fmt::format("{} messages received, {}; {} lost, {} late{}", messages_, format_bytes(bytes_), lost_, late_,
+                              lost_best_effort_ > 0 ? fmt::format("; {} lost of best effort", lost_best_effort_) : std::string{}));
     if (broken_) return console_.fail("a sender did not end in order", *broken_);
     return lost_ == 0 && late_ == 0 && !notices.voided() ? ExitStatus::ok : ExitStatus::failed;
   }
@@ -78,7 +80,8 @@ class Receiver {
     ++messages_;
     bytes_ += message.bytes().size();
     last_ = RawClock::now();
-    if (bounds_[key] && message.number() > next_number_[key]) lost_ += message.number() - next_number_[key];
+    const std::uint64_t missed = message.number() - std::min(message.number(), next_number_[key]);
+    (bounds_[key] ? lost_ : lost_best_effort_) += missed;
     if (bounds_[key] && message.delay().value_or(Duration{0}) > *bounds_[key]) ++late_;
     next_number_[key] = message.number() + 1;
     if (console_.json()) {
@@ -107,6 +110,7 @@ class Receiver {
   std::uint64_t messages_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t lost_ = 0;
+  std::uint64_t lost_best_effort_ = 0;  // nobody promised them
   std::uint64_t late_ = 0;
   Instant last_{};
   Metronome metronome_;
@@ -119,7 +123,7 @@ ExitStatus run(const RecvOptions& options) {
   auto output = File::open_output(options.output);
   if (!output) return console.fail("output", output.error());
   auto session = open_session(options.common);
-  if (!session) return console.fail("cannot talk to rtcd", session.error());
+  if (!session) return no_session(console, session.error());
   auto listener = session->listen(options.port);
   if (!listener) return console.fail(fmt::format("cannot listen on port {}", options.port), listener.error());
   if (options.port == 0) console.note(fmt::format("listening on port {}", listener->port()));

@@ -54,7 +54,7 @@ ExitStatus run(const SendOptions& options) {
   auto file = File::open_input(options.file);
   if (!file) return console.fail("input", file.error());
   auto session = open_session(options.common);
-  if (!session) return console.fail("cannot talk to rtcd", session.error());
+  if (!session) return no_session(console, session.error());
   auto channel = session->connect(options.to, *qos,
                                   {.policing = options.contract.refuse_excess ? Policing::refuse : Policing::shape});
   if (!channel) return console.fail(fmt::format("cannot open a channel to {} ({})", options.to, describe(*qos)), channel.error());

@@ -40,7 +40,7 @@ ExitStatus show(Session& session, const std::string& what, Console& console, boo
 ExitStatus run(const std::string& what, const QueryOptions& options) {
   Console console("rtc " + what, options.common.json);
   auto session = open_session(options.common);
-  if (!session) return console.fail("cannot talk to rtcd", session.error());
+  if (!session) return no_session(console, session.error());
   const bool clear = options.watch && !options.common.json && isatty(STDOUT_FILENO) != 0;
   while (true) {
     const ExitStatus status = show(*session, what, console, clear);

@@ -3,6 +3,8 @@
 
 #include <rtchan/channel.hpp>
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -28,8 +30,14 @@ struct Process {
   std::map<std::uint16_t, std::shared_ptr<rtchan::Listener>> listeners;
   std::vector<std::shared_ptr<rtchan::Channel>> channels;  // by id
 };
+// Threads of the application may outlive static objects. A fork waits until no other thread is inside; the child's mutex is
+// a new one, since the old one knows the parent's threads. Nobody takes another lock while holding it.
 Process& process() {
-  static auto* const kept = new Process;  // threads of the application may outlive static objects
+  static Process* const kept = [] {
+    static Process* const made = new Process;
+    pthread_atfork([] { made->mutex.lock(); }, [] { made->mutex.unlock(); }, [] { new (&made->mutex) std::shared_mutex; });
+    return made;
+  }();
   return *kept;
 }
 
@@ -157,16 +165,19 @@ std::int64_t clamped(std::uint64_t value) {
 const rtcError* rtcLastError(void) { return &last_error(); }
 
 const char* rtcErrorName(int code) {
-  return code <= 0 && code >= RTC_ESYSTEM ? rtchan::name(static_cast<rtchan::Errc>(-code)) : "unknown error";
+  return code <= 0 && code >= RTC_EPEERGONE ? rtchan::name(static_cast<rtchan::Errc>(-code)) : "unknown error";
 }
 
 int rtcInit(const char* socket) {
   return guarded([=] {
-    const std::unique_lock lock(process().mutex);
-    if (process().session) return fail(rtchan::Errc::invalid_argument, "a session is open already");
+    constexpr const char* twice = "a session is open already";
+    if (session()) return fail(rtchan::Errc::invalid_argument, twice);
     auto opened = rtchan::Session::open({.socket = socket != nullptr ? socket : ""});
     if (!opened) return fail(opened.error());
-    process().session = std::make_shared<rtchan::Session>(std::move(*opened));
+    auto made = std::make_shared<rtchan::Session>(std::move(*opened));
+    const std::unique_lock lock(process().mutex);
+    if (process().session) return fail(rtchan::Errc::invalid_argument, twice);
+    process().session = std::move(made);
     return RTC_OK + 0;
   });
 }
@@ -181,7 +192,9 @@ void rtcFinish(void) {
     listeners.swap(process().listeners);
     channels.swap(process().channels);
   }
-  // Threads that wait in calls hold what they use; they are woken, and the last one lets go.
+  // Threads that wait in calls hold what they use; they are woken, and the last one lets go. Channels end before their
+  // session, so that what they were given still leaves (SessionOptions::linger).
+  channels.clear();
   if (ended) ended->close();
 }
 

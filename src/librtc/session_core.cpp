@@ -420,7 +420,7 @@ void SessionCore::run() noexcept {
       (void)!read(wake_.get(), &count, sizeof count);
     }
     if ((waited[0].revents & ~POLLOUT) != 0 && !read_replies()) {
-      end(Errc::daemon_gone, "rtcd closed the connection: every channel of this session has ended");
+      end(Errc::daemon_gone, last_words_.empty() ? "rtcd closed the connection: every channel of this session has ended" : last_words_);
       return;
     }
   }
@@ -454,6 +454,7 @@ void SessionCore::dispatch(ipc::Reply reply) {
   std::visit(overloaded{[](ipc::Welcome&) {}, [](ipc::Ready&) {},
                         [this](ipc::Failed& m) {
                           const std::uint32_t number = m.request;
+                          if (number == 0) last_words_ = m.error.text;  // its last words: the connection is closed next
                           complete(number, std::unexpected(std::move(m.error)));
                         },
                         [this](ipc::Asked& m) { on(m); }, [this](ipc::Aborted& m) { on(m); },

@@ -127,6 +127,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::map<std::uint16_t, std::shared_ptr<ListenerCore>> listeners_;
   std::map<std::uint64_t, Answered> answered_;
   std::deque<std::vector<std::byte>> outbox_;
+  std::string last_words_;    // of rtcd, before it ended this session; control thread
   std::uint32_t ending_ = 0;  // channels whose end rtcd has been asked for and not confirmed
   std::condition_variable none_ending_;
 

@@ -48,6 +48,7 @@ struct LinkSettings {
 struct NodeLimits {
   std::uint32_t channels_per_uid = 16'384;
   std::uint64_t memory_per_uid_bytes = std::uint64_t{1} << 30;  // message buffers of one user's channels
+  std::uint32_t packet_buffers_per_uid = UINT32_MAX;            // of the channel ends of one user's applications
   std::uint64_t memory_bytes = std::uint64_t{4} << 30;          // message buffers of all channels together
   std::uint64_t arena_bytes = 0;                                // of one session; 0: limits::arena_bytes
 };

@@ -162,10 +162,21 @@ std::optional<wire::Refuse> Node::State::find_listener(Channel& c) {
   return std::nullopt;
 }
 
-// The largest that the queue may become; the rest is given back with the commit.
+// The largest that queue and buffers may become; the rest is given back with the commit. What is forwarded belongs to no
+// user here.
 std::optional<wire::Refuse> Node::State::take_memory(Channel& c, const Sizes& sizes) {
-  if (sizes.queue_bytes == 0) return std::nullopt;
+  if (c.role == clips::Role::forward) return std::nullopt;
   Session& s = *session(*c.session);
+  User& user = users[c.uid];
+  if (sizes.packet_buffers > config.limits.packet_buffers_per_uid - std::min(user.packet_buffers, config.limits.packet_buffers_per_uid)) {
+    auto why = refusal(c.path, Errc::refused,
+                       fmt::format("user {} would hold {} packet buffers; it may hold {}", c.uid, user.packet_buffers + sizes.packet_buffers,
+                                   config.limits.packet_buffers_per_uid));
+    why.resource = Resource::quota;
+    return why;
+  }
+  c.packet_buffers = sizes.packet_buffers;
+  user.packet_buffers += c.packet_buffers;
   auto over = over_quota(s, sizes.queue_bytes);
   if (!over) {
     c.queue_offset = s.arena.take(sizes.queue_bytes);
@@ -202,6 +213,10 @@ void Node::State::open_clip(const rtcop::OpenClip& open) {
   if (!books.commit(c.path, *c.plan, c.place, c.delays, final)) {
     engine_step(rtcop::OpenFailed{c.path, "the reservation does not cover what was committed"});
     return;
+  }
+  if (c.packet_buffers > 0) {
+    users[c.uid].packet_buffers -= c.packet_buffers - final.packet_buffers;
+    c.packet_buffers = final.packet_buffers;
   }
   if (c.queue_offset && c.session && session(*c.session) != nullptr) {
     Session& s = *session(*c.session);

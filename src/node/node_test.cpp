@@ -527,6 +527,27 @@ TEST(Quota, memory_of_one_user_is_bounded) {
   EXPECT_EQ(world.leftovers(), "");
 }
 
+TEST(Quota, packet_buffers_of_one_user_leave_some_to_the_others) {
+  World world{2, 1, [](NodeConfig& config) { config.limits.packet_buffers_per_uid = 100; }};
+  world.listen(1, 80, 7);
+  App& greedy = world.start(0, 1);
+  for (int i = 0; i < 8; ++i) world.create(greedy, 1, 80, {.service = ServiceClass::best_effort, .max_message_bytes = 100});
+  world.run(seconds{1});
+  EXPECT_EQ(greedy.created.size(), 3U);  // 32 each
+  ASSERT_EQ(greedy.failed.size(), 5U);
+  EXPECT_EQ(greedy.failed[0].error.refusal.resource, Resource::quota);
+  App& modest = world.start(0, 2);
+  world.create(modest, 1, 80, {.service = ServiceClass::best_effort, .max_message_bytes = 100});
+  world.run(seconds{1});
+  EXPECT_TRUE(world.node(0).reconciles());
+  for (const auto& channel : greedy.created) world.destroy(greedy, channel.channel);
+  world.run(settle);
+  world.create(greedy, 1, 80, {.service = ServiceClass::best_effort, .max_message_bytes = 100});
+  world.run(seconds{1});
+  EXPECT_EQ(greedy.created.size(), 4U);
+  EXPECT_TRUE(world.node(0).reconciles() && world.node(1).reconciles());
+}
+
 TEST(ShutDown, tells_everybody_and_becomes_quiet) {
   World world{2};
   App& receiver = world.listen(1, 80);
@@ -539,6 +560,10 @@ TEST(ShutDown, tells_everybody_and_becomes_quiet) {
   world.run(ms(200));
   EXPECT_TRUE(world.node(0).quiet());
   EXPECT_EQ(receiver.notices.size(), 20U);
+  EXPECT_EQ(receiver.notices[0].kind, ipc::Notice::Kind::peer_gone);
+  ASSERT_EQ(sender.notices.size(), 20U);
+  EXPECT_EQ(sender.notices[0].kind, ipc::Notice::Kind::torn_down);  // its own daemon goes: nothing is wrong with the peer
+  EXPECT_EQ(sender.marks[sender.created[0].queue.offset], static_cast<std::uint32_t>(Errc::daemon_gone));
   world.create(sender, 1, 80, control);
   EXPECT_EQ(sender.failed.size(), 1U);
 }

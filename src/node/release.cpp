@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cassert>
+#include <utility>
 
 #include "node/state.hpp"
 
@@ -133,7 +134,9 @@ void Node::State::destroy(Channel& c) {
 void Node::State::bid_farewell(Channel& c, ipc::Notice::Kind kind) {
   c.farewell.reset();
   if (!c.session || c.left || c.destroying) return;
-  const Errc end = kind == ipc::Notice::Kind::peer_closed ? Errc::peer_closed : Errc::peer_gone;
+  if (closing) kind = ipc::Notice::Kind::torn_down;
+  Errc end = kind == ipc::Notice::Kind::peer_closed ? Errc::peer_closed : Errc::peer_gone;
+  if (closing) end = Errc::daemon_gone;
   emit(MarkQueue{*c.session, c.queue, static_cast<std::uint32_t>(end), c.voided});
   reply(*c.session, ipc::Notice{kind, c.id, c.why});
 }
@@ -149,7 +152,7 @@ void Node::State::give_number_back(Channel& c) {
   if (c.counted) {
     User& user = users[c.uid];
     --user.channels;
-    if (user.channels == 0 && user.memory_bytes == 0) users.erase(c.uid);
+    if (user.channels == 0 && user.memory_bytes == 0 && user.packet_buffers == 0) users.erase(c.uid);
     c.counted = false;
   }
   if (Session* s = c.session ? session(*c.session) : nullptr) {
@@ -224,6 +227,11 @@ void Node::State::release_reservation(Channel& c) {
     clips[c.place.worker][c.slot->value] = PathId{};
     books.slots()[c.place.worker].give(*c.slot);
     c.slot.reset();
+  }
+  if (c.packet_buffers > 0) {
+    User& user = users[c.uid];
+    user.packet_buffers -= std::exchange(c.packet_buffers, 0);
+    if (user.channels == 0 && user.memory_bytes == 0 && user.packet_buffers == 0) users.erase(c.uid);
   }
   if (c.reserved) books.release(c.path, now);
   c.reserved = false;

@@ -14,6 +14,11 @@ namespace {
 constexpr std::uint16_t first_free_port = 49'152;  // RFC 6335: dynamic ports
 constexpr Duration shortest_patience = std::chrono::milliseconds{1};
 
+bool is_loopback(const IpAddress& a) {
+  static const IpAddress v6 = *IpAddress::parse("::1");
+  return a == v6 || (a.is_v4() && a.bytes[12] == 127);
+}
+
 Error error(Errc code, std::string text) { return Error{code, std::move(text), {}}; }
 
 }  // namespace
@@ -133,12 +138,13 @@ void Node::State::request(Session& s, const ipc::CreateChannel& r) {
     return fail(s.id, r.request, error(Errc::exhausted, fmt::format("{} creations are unanswered", s.pending_setups)));
   }
   if (auto over = over_quota(s, 0)) return fail(s.id, r.request, *std::move(over));
-  if (is_own(r.destination.address)) {
+  const auto hop = router.next_hop(r.destination.address);
+  const bool reached = hop && hop->link < config.links.size();
+  if (is_own(r.destination.address) || (!reached && is_loopback(r.destination.address))) {
     return fail(s.id, r.request,
                 error(Errc::no_route, fmt::format("{} is this host; channels go to other hosts", r.destination.text())));
   }
-  const auto hop = router.next_hop(r.destination.address);
-  if (!hop || hop->link >= config.links.size()) {
+  if (!reached) {
     return fail(s.id, r.request, error(Errc::no_route, fmt::format("no route to {}", r.destination.address.text())));
   }
   const PathId path{config.host, next_sequence++};

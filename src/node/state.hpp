@@ -59,7 +59,8 @@ struct Channel {
   std::uint32_t destroy_request = 0;
   std::optional<std::uint64_t> queue_offset;  // in the session's arena
   ipc::QueuePlace queue{};
-  std::uint64_t queue_bytes = 0;       // counted for the uid
+  std::uint64_t queue_bytes = 0;       // counted for the uid,
+  std::uint32_t packet_buffers = 0;    // these, too, while reserved
   bool counted = false;                // as one of the uid's channels
   std::string why;                     // void, or ended: why
   bool voided = false;
@@ -94,6 +95,7 @@ struct Session {
 
 struct User {
   std::uint32_t channels = 0;
+  std::uint32_t packet_buffers = 0;
   std::uint64_t memory_bytes = 0;
 };
 

@@ -119,6 +119,7 @@ bool Node::State::reconciles() const {
       ++counted[c.uid].channels;
       counted[c.uid].memory_bytes += c.queue_bytes;
     }
+    if (c.packet_buffers > 0) counted[c.uid].packet_buffers += c.packet_buffers;
     signalled += c.signalled ? 1 : 0;
     if (c.signalled && engine.find(path) == nullptr) return false;
     reserved += c.reserved ? 1 : 0;
@@ -132,7 +133,10 @@ bool Node::State::reconciles() const {
   }
   for (const auto& [uid, user] : users) {
     const User& mine = counted[uid];
-    if (mine.channels != user.channels || mine.memory_bytes != user.memory_bytes) return false;
+    if (mine.channels != user.channels || mine.memory_bytes != user.memory_bytes ||
+        mine.packet_buffers != user.packet_buffers) {
+      return false;
+    }
   }
   for (const auto& [question, path] : questions) {
     const auto c = channels.find(path);

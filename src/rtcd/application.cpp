@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -25,7 +26,7 @@ using namespace std::chrono_literals;
 using boost::asio::posix::stream_descriptor;
 using boost::system::error_code;
 
-constexpr int requests_per_wake = 16;           // then other sessions get their turn
+constexpr int requests_per_turn = 16;           // then other sessions get their turn
 constexpr auto handshake_patience = 5s;         // a half-open session holds descriptors and an arena
 constexpr std::size_t page_bytes = 48 * 1024;   // below request_bytes_max with its head
 
@@ -47,7 +48,7 @@ Application::Peer Application::peer_of(int socket) {
 }
 
 Application::Application(boost::asio::io_context& io, SessionId id, ipc::Fd socket, Peer peer, Listener listener)
-    : id_(id), uid_(peer.uid), pid_(peer.pid), listener_(std::move(listener)), socket_(io), handshake_(io) {
+    : id_(id), uid_(peer.uid), pid_(peer.pid), listener_(std::move(listener)), socket_(io), handshake_(io), rest_(io) {
   socket_.assign(fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
   if (peer.pidfd) pidfd_ = std::make_unique<stream_descriptor>(io, fcntl(peer.pidfd.get(), F_DUPFD_CLOEXEC, 0));
 }
@@ -67,6 +68,7 @@ void Application::close() {
   socket_.cancel(ignored);
   if (pidfd_) pidfd_->close(ignored);
   handshake_.cancel();
+  rest_.cancel();
   outbox_.clear();
   text_.reset();
   memfd.reset();
@@ -86,16 +88,26 @@ void Application::end(std::string why) {
 
 void Application::await_requests() {
   socket_.async_wait(stream_descriptor::wait_read, [self = shared_from_this()](error_code error) {
-    if (!error) self->take_requests();
+    if (!error && self->state != State::closed) self->listener_.readable(*self);
   });
 }
 
-void Application::take_requests() {
-  for (int i = 0; i < requests_per_wake; ++i) {
-    if (state == State::closed) return;
-    if (!take_one()) break;
+void Application::serve(Instant until) {
+  for (int i = 0; i < requests_per_turn && state != State::closed && !resting_; ++i) {
+    if (!take_one() || RawClock::now() >= until) break;
   }
-  if (state != State::closed) await_requests();
+  if (state != State::closed && !resting_) await_requests();
+}
+
+void Application::rest(Duration length, std::function<void()> then) {
+  resting_ = true;
+  rest_.expires_after(length);
+  rest_.async_wait([self = shared_from_this(), then = std::move(then)](error_code error) {
+    if (error || self->state == State::closed) return;
+    self->resting_ = false;
+    then();
+    if (!self->resting_ && self->state != State::closed) self->await_requests();
+  });
 }
 
 bool Application::take_one() {
@@ -136,11 +148,10 @@ void Application::send(const ipc::Reply& reply, std::span<const int> descriptors
   }
 }
 
-bool Application::send_text(std::uint32_t request, std::string json) {
-  if (text_) return false;
+void Application::send_text(std::uint32_t request, std::string json) {
+  assert(!text_);
   text_ = Text{request, std::move(json)};
   if (!awaiting_room_) flush();
-  return true;
 }
 
 void Application::next_page() {

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/ids.hpp"
+#include "base/time.hpp"
 #include "ipc/fd.hpp"
 #include "ipc/packet_socket.hpp"
 #include "ipc/requests.hpp"
@@ -39,25 +40,30 @@ class Application : public std::enable_shared_from_this<Application> {
   static Peer peer_of(int socket);
 
   struct Listener {
+    std::function<void(Application&)> readable;                 // it asks something: serve() when its turn has come
     std::function<void(Application&, ipc::Request)> requested;  // decoded; Hello and Mapped included
     std::function<void(Application&, std::string why)> ended;   // its end came, or it must be evicted
   };
 
   Application(boost::asio::io_context& io, SessionId id, ipc::Fd socket, Peer peer, Listener listener);
   void begin();
+  // Takes its requests until `until`, a few at most, and waits for more.
+  void serve(Instant until);
+  // Takes nothing of it for a while; then calls `then`, once, and goes on.
+  void rest(Duration length, std::function<void()> then);
 
   [[nodiscard]] SessionId id() const noexcept { return id_; }
   [[nodiscard]] std::uint32_t uid() const noexcept { return uid_; }
   [[nodiscard]] std::uint32_t pid() const noexcept { return pid_; }
 
   void send(const ipc::Reply& reply, std::span<const int> descriptors = {});
-  // A long answer, page by page as the application reads. False: one is under way already.
-  bool send_text(std::uint32_t request, std::string json);
+  // A long answer, page by page as the application reads. One at a time: not while answering().
+  [[nodiscard]] bool answering() const noexcept { return text_.has_value(); }
+  void send_text(std::uint32_t request, std::string json);
   // The end: reads and sends no more, no callbacks any more. The application is not told yet.
   void close();
   // Closes the connection: tells the application, which may wait for it, that all it had is free again.
   void hang_up();
-
 
   // Handshake, driven by control.
   State state = State::connected;
@@ -75,7 +81,6 @@ class Application : public std::enable_shared_from_this<Application> {
     std::vector<ipc::Fd> descriptors;
   };
   void await_requests();
-  void take_requests();
   bool take_one();
   void await_death();
   void flush();
@@ -87,7 +92,7 @@ class Application : public std::enable_shared_from_this<Application> {
   Listener listener_;
   boost::asio::posix::stream_descriptor socket_;
   std::unique_ptr<boost::asio::posix::stream_descriptor> pidfd_;
-  boost::asio::steady_timer handshake_;
+  boost::asio::steady_timer handshake_, rest_;
   std::deque<Outgoing> outbox_;
   std::size_t outbox_bytes_ = 0;
   bool awaiting_room_ = false;
@@ -97,6 +102,7 @@ class Application : public std::enable_shared_from_this<Application> {
     std::size_t sent = 0;
   };
   std::optional<Text> text_;
+  bool resting_ = false;
   std::vector<std::byte> buffer_;
 };
 

@@ -165,6 +165,23 @@ void check_whole(Reading& r) {
   if (c.workers.size() > limits::workers) {
     r.errors.push_back(fmt::format("{}: worker: at most {} [[worker]] tables", r.file, limits::workers));
   }
+  for (std::size_t i = 0; i < c.workers.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (c.workers[i].core && c.workers[i].core == c.workers[j].core) {
+        r.errors.push_back(fmt::format("{}: worker[{}].core: worker[{}] has core {} already: its time cannot be promised twice", r.file, i,
+                                       j, *c.workers[i].core));
+      }
+    }
+  }
+  for (std::size_t i = 0; i < c.links.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const LinkSection &a = c.links[i], &b = c.links[j];
+      if (!a.interface.empty() && a.interface == b.interface && a.address == b.address) {
+        r.errors.push_back(fmt::format("{}:{}: link.interface: \"{}\" has {} already: a wire cannot be promised twice", r.file, a.line, b.name,
+                                       a.interface));
+      }
+    }
+  }
   if (c.links.empty()) r.errors.push_back(fmt::format("{}: link: at least one [[link]] is needed", r.file));
   std::vector<std::uint32_t> per_worker(limits::workers);
   for (const LinkSection& l : c.links) {

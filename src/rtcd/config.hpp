@@ -44,6 +44,7 @@ struct LimitsSection {
   std::uint64_t memory_bytes = std::uint64_t{4} << 30;  // message buffers of all channels together
   std::uint32_t clips_per_worker = 32'768;              // channel ends one worker can serve
   std::uint32_t packet_buffers = 16'384;                // packets that one worker can stage
+  std::uint32_t packet_buffers_per_uid = 12'288;        // of them for the applications of one user
 };
 
 struct WorkerSection {

@@ -43,6 +43,7 @@ void read_limits(ConfigTable t, LimitsSection& l) {
   t.bytes("memory", mib, mib << 24, l.memory_bytes);
   t.number("clips_per_worker", 16, limits::clips_per_worker, l.clips_per_worker);
   t.number("packet_buffers", 256, 1 << 20, l.packet_buffers);
+  t.number("packet_buffers_per_uid", 16, 1 << 20, l.packet_buffers_per_uid);
   t.finish();
 }
 

@@ -47,6 +47,7 @@ class Control {
   void admit(ipc::Fd socket);
   [[nodiscard]] std::string objection(const Application::Peer& peer) const;
   void release_everything();
+  void serve_next();
   void requested(Application& app, ipc::Request request);
   void hello(Application& app, const ipc::Hello& hello);
   void mapped_by(Application& app);
@@ -94,6 +95,8 @@ class Control {
   boost::asio::signal_set signals_;
   boost::asio::steady_timer node_timer_, guard_timer_, pause_timer_;
   std::map<SessionId, std::shared_ptr<Application>> applications_;
+  std::deque<SessionId> asking_;        // applications that have asked something, in the order of their turns
+  std::map<std::uint32_t, Instant> queries_from_;  // by uid: long answers again from then on
   std::uint32_t next_session_ = 1;
   std::size_t descriptors_limit_ = 0;
 

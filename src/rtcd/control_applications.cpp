@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <cstring>
 
@@ -21,6 +22,11 @@ using boost::system::error_code;
 constexpr int applications_per_wake = 16;
 constexpr std::size_t descriptors_per_application = 3;  // socket, pidfd, and in the worker a doorbell
 constexpr std::size_t descriptors_reserve = 64;         // our own, and those of handshakes under way
+// One application's turn. Signalling, timers and workers' reports come between turns, however many ask however much.
+constexpr Duration application_turn = 1ms;
+// Long answers take at most this part of control's time for each user; whoever asks more often waits.
+constexpr int answers_rest = 9;                         // times what the last one took
+
 // Sessions that only root and rtcd's own user may take, so that a host full of applications can still be asked for its
 // status. A host configured for few keeps fewer.
 constexpr std::size_t sessions_reserve = 4;
@@ -83,10 +89,25 @@ void Control::admit(ipc::Fd socket) {
   auto app = std::make_shared<Application>(
       io_, id, std::move(socket), std::move(peer),
       Application::Listener{
+          .readable =
+              [this](Application& a) {
+                asking_.push_back(a.id());
+                if (asking_.size() == 1) boost::asio::post(io_, [this] { serve_next(); });
+              },
           .requested = [this](Application& a, ipc::Request request) { requested(a, std::move(request)); },
           .ended = [this](Application& a, const std::string& why) { end_application(a, why); }});
   applications_.emplace(id, app);
   app->begin();
+}
+
+// One turn; the next is posted, behind whatever has become due meanwhile.
+void Control::serve_next() {
+  if (Application* app = find(asking_.front())) {
+    const auto keep = app->shared_from_this();
+    keep->serve(RawClock::now() + application_turn);
+  }
+  asking_.pop_front();
+  if (!asking_.empty()) boost::asio::post(io_, [this] { serve_next(); });
 }
 
 Application* Control::find(SessionId id) {
@@ -198,6 +219,16 @@ void Control::worker_answered(std::uint32_t worker, const Answer& answer) {
 // --- questions and the end ----------------------------------------------------------------------------------
 
 void Control::answer_query(Application& app, const ipc::Query& query) {
+  if (app.answering()) {
+    return app.send(ipc::Failed{query.request, Error{Errc::exhausted, "an answer to this session is still under way", {}}});
+  }
+  const Instant began = RawClock::now();
+  Instant& from = queries_from_[app.uid()];
+  if (from > began) {
+    return app.rest(from - began, [this, query, session = app.id()] {
+      if (Application* again = find(session)) answer_query(*again, query);
+    });
+  }
   std::string json;
   if (query.what == "status") {
     json = status_json(node_, surroundings());
@@ -209,14 +240,17 @@ void Control::answer_query(Application& app, const ipc::Query& query) {
     return app.send(ipc::Failed{query.request, Error{Errc::invalid_argument,
                                                      fmt::format("\"{}\" is no question: \"status\", \"channels\", \"workers\"", query.what), {}}});
   }
-  if (app.send_text(query.request, std::move(json))) return;
-  app.send(ipc::Failed{query.request, Error{Errc::exhausted, "an answer to this session is still under way", {}}});
+  app.send_text(query.request, std::move(json));
+  const Instant now = RawClock::now();
+  std::erase_if(queries_from_, [&](const auto& user) { return user.second <= now && user.first != app.uid(); });
+  from = now + answers_rest * (now - began);
 }
 
 void Control::end_application(Application& app, const std::string& why) {
   if (app.state == Application::State::closed) return;
   spdlog::debug("session {} (pid {}, uid {}) ends: {}", app.id().value, app.pid(), app.uid(), why);
   const auto keep = app.shared_from_this();
+  app.send(ipc::Failed{0, Error{Errc::protocol_error, "rtcd ended this session: " + why, {}}});  // as far as it still reads
   app.close();
   for (std::uint32_t i = 0; i < app.workers_mapped; ++i) workers_[i]->drop_session(app.id());
   if (app.known_to_node) feed(node::SessionClosed{app.id(), why});

@@ -232,6 +232,7 @@ void DataThread::signal_received(std::uint32_t link, const Endpoint& from, std::
 }
 
 void DataThread::clip_closed(std::unique_ptr<clips::Clip> clip) {
+  ring_applications();  // once it is returned, the housekeeper may unmap what a bell of it refers to
   const ClipSlot slot = clip->spec.slot;
   Owner& owner = owners_[slot.value];
   SlotChunk* chunk = owner.session->chunks[owner.channel.value / SlotChunk::channels];

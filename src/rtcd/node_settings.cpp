@@ -63,6 +63,7 @@ node::NodeLimits node_limits(const LimitsSection& limits) {
   node::NodeLimits result;
   result.channels_per_uid = limits.channels_per_uid;
   result.memory_per_uid_bytes = limits.memory_per_uid_bytes;
+  result.packet_buffers_per_uid = limits.packet_buffers_per_uid;
   result.memory_bytes = limits.memory_bytes;
   return result;
 }
