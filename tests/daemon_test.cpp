@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -424,6 +425,40 @@ TEST_F(Daemons, QuestionsOutOfOrderAndForeignVersionsEndTheSession) {
   const auto failed = foreign.await<ipc::Failed>();
   ASSERT_TRUE(failed);
   EXPECT_EQ(failed->error.code, Errc::version_mismatch);
+}
+
+// Long answers are made for whoever asks, but never at the price of leases: those who ask more than their part wait.
+TEST_F(Daemons, NoCrowdOfQuestionsKeepsControlFromItsLeases) {
+  auto receiver = session(*b_);
+  auto sender = session(*a_);
+  ASSERT_TRUE(receiver && sender);
+  auto listener = receiver->listen(port);
+  ASSERT_TRUE(listener);
+  std::vector<Channel> held;
+  for (int i = 0; i < 300; ++i) {
+    auto channel = sender->connect(at_b(), {.service = ServiceClass::best_effort, .max_message_bytes = 100});
+    ASSERT_TRUE(channel) << channel.error().text;
+    held.push_back(std::move(*channel));
+  }
+  std::atomic<bool> enough = false;
+  std::atomic<int> answers = 0;
+  std::vector<std::thread> crowd;
+  for (int i = 0; i < 8; ++i) {
+    crowd.emplace_back([&] {
+      const auto asking = session(*a_);
+      while (asking && !enough) answers += asking->query("channels").has_value() ? 1 : 0;
+    });
+  }
+  std::this_thread::sleep_for(4s);  // two leases
+  const auto another = sender->connect(at_b(), control_loop);
+  EXPECT_TRUE(another) << another.error().text;
+  enough = true;
+  for (std::thread& one : crowd) one.join();
+  EXPECT_GT(answers, 8);
+  EXPECT_EQ(channels(*a_), 301u);
+  for (const auto* daemon : {a_.get(), b_.get()}) {
+    EXPECT_EQ(ask(*daemon, "status")["counters"]["paths released because their lease ran out"], 0);
+  }
 }
 
 TEST_F(Daemons, SessionsOfOneUserAreCountedAndTheRefusalSaysWhichLimit) {
