@@ -59,8 +59,12 @@ Books::Books(const NodeConfig& config) : config_(config) {
   for (std::size_t w = 0; w < config.workers.size(); ++w) {
     const WorkerSettings& worker = config.workers[w];
     admission::PacketFormat format{1'400, 100};
+    bool own = false;
     for (const LinkSettings& link : config.links) {
-      if (link.worker == w) format = link.model.format;
+      if (link.worker != w) continue;
+      const bool first = !own || link.model.format.payload_per_packet_bytes > format.payload_per_packet_bytes;
+      if (first) format = link.model.format;  // the largest: what a step may have to copy
+      own = true;
     }
     auto settings = admission::cpu_settings(worker.costs, format);
     settings.input_bound = input_bound(config, w);
@@ -158,7 +162,7 @@ std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, cons
 
 std::optional<wire::Refuse> Books::set_aside(const PathId& path, const Place& place, const Sizes& sizes) {
   Pool& packets = packets_[place.worker];
-  wire::Refuse why{path, Errc::refused, Resource::memory, {}, {}, {}, 0, {}, false};
+  wire::Refuse why{path, Errc::refused, Resource::memory, {}, {}, {}, 0, {}, false, 0};
   if (sizes.queue_bytes > memory_.size - memory_.used) {
     why.text = fmt::format("{} bytes of message buffers wanted, {} left", sizes.queue_bytes, memory_.size - memory_.used);
     return why;
@@ -180,7 +184,7 @@ std::optional<wire::Refuse> Books::set_aside(const PathId& path, const Place& pl
 
 wire::Refuse Books::explain(const PathId& path, std::span<const admission::StageRequest> requests,
                             const admission::LedgerRefusal& why) const {
-  wire::Refuse r{path, Errc::refused, why.refusal.resource, {}, {}, {}, 0, {}, false};
+  wire::Refuse r{path, Errc::refused, why.refusal.resource, {}, {}, {}, 0, {}, false, 0};
   if (why.request < requests.size()) {
     const auto view = ledger_.view(requests[why.request].stage);
     r.again = view.tentative > 0 || view.draining > 0;

@@ -11,7 +11,7 @@
 namespace rtchan::node {
 
 wire::Refuse Node::State::refusal(const PathId& path, Errc code, std::string text) const {
-  return wire::Refuse{path, code, Resource::none, own_address(), {}, {}, 0, std::move(text), false};
+  return wire::Refuse{path, code, Resource::none, own_address(), {}, {}, 0, std::move(text), false, 0};
 }
 
 // --- ask --------------------------------------------------------------------------------------------------------
@@ -68,16 +68,18 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
     if (auto why = find_listener(c)) return std::unexpected(*std::move(why));
   }
   const auto model = [this](std::uint32_t link) { return &config.links[link].model; };
-  const auto plan = [&](const wire::Setup& setup) {
-    return make_plan(setup, c.role, config.workers[c.place.worker].costs,
+  wire::Setup setup = ask.setup;
+  if (auto why = cut_packets(c, setup.promised)) return std::unexpected(*std::move(why));
+  const auto plan = [&](const wire::Setup& asked) {
+    return make_plan(asked, c.role, config.workers[c.place.worker].costs,
                      c.role == clips::Role::outgoing ? nullptr : model(c.in_link), c.place.out ? model(*c.place.out) : nullptr);
   };
-  c.plan = std::make_unique<Plan>(plan(ask.setup));
+  c.plan = std::make_unique<Plan>(plan(setup));
   auto held = books.reserve(c.path, *c.plan, c.place);
   if (!held) {
     held.error().hop = own_address();
     held.error().fitting_rate_nano =
-        fitting_rate_nano(ask.setup, [&](const wire::Setup& less) { return books.would_fit(plan(less), c.place); });
+        fitting_rate_nano(setup, [&](const wire::Setup& less) { return books.would_fit(plan(less), c.place); });
     return std::unexpected(std::move(held.error()));
   }
   c.reserved = true;
@@ -90,7 +92,7 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
   clips[c.place.worker][c.slot->value] = c.path;
   c.generation = static_cast<std::uint32_t>(random.next());
 
-  rtcop::Reserved answer{c.path, std::nullopt, ask.setup.promised};
+  rtcop::Reserved answer{c.path, std::nullopt, setup.promised};
   wire::Promised& p = answer.promised;
   p.minima += c.minima.cpu + c.minima.link;
   p.stretch = std::min(p.stretch, held->reach.stretch);
@@ -138,6 +140,22 @@ std::optional<wire::Refuse> Node::State::place_channel(Channel& c, const rtcop::
   auto why = refusal(c.path, Errc::refused,
                      fmt::format("{}: {}", config.links[*unpromised].name, link_void[*unpromised]));
   why.resource = Resource::link;
+  return why;
+}
+
+// The source cuts messages to packets that fit its link; whoever cannot carry them on says what would fit, and the source
+// tries again with that. So the packets of a channel fit every link of its route, and each node knows how many they are.
+std::optional<wire::Refuse> Node::State::cut_packets(const Channel& c, wire::Promised& promised) const {
+  if (!c.place.out) return std::nullopt;
+  const LinkSettings& link = config.links[*c.place.out];
+  const std::uint32_t fits = link.model.format.payload_per_packet_bytes;
+  if (c.role == clips::Role::outgoing) {
+    promised.fragment_bytes = c.fragment_bytes == 0 ? fits : std::min(fits, c.fragment_bytes);
+  }
+  if (promised.fragment_bytes != 0 && promised.fragment_bytes <= fits) return std::nullopt;
+  auto why = refusal(c.path, Errc::refused, fmt::format("{}: packets carry at most {} bytes of a message", link.name, fits));
+  why.resource = Resource::link;
+  why.fragment_bytes = fits;
   return why;
 }
 
@@ -245,6 +263,10 @@ clips::ClipSpec Node::State::clip_spec(const Channel& c, const Sizes& final, con
   spec.link_delay = c.delays.link;
   spec.packets_per_step = config.workers[c.place.worker].costs.packets_per_step;
   spec.packet_buffers = final.packet_buffers;
+  if (c.plan->guaranteed) spec.packets_per_message = c.plan->packets;
+  if (c.role == clips::Role::outgoing) {
+    spec.packet_bytes = c.plan->before.fragment_bytes + static_cast<std::uint32_t>(wire::fragment_overhead_bytes);
+  }
   if (c.place.out) {
     const LinkSettings& link = config.links[*c.place.out];
     spec.horizon = link.horizon.value_or(c.delays.cpu);

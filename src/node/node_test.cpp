@@ -426,6 +426,29 @@ TEST(Channel, over_three_hops_shares_its_delay_among_seven_stages) {
   EXPECT_EQ(world.leftovers(), "");
 }
 
+// Routers pass packets on as they are: what the narrowest link takes is learnt from its refusal, and all nodes count with it.
+TEST(Channel, over_links_of_different_mtu_is_cut_to_the_narrowest) {
+  World world{4, 1, [](NodeConfig& config) {
+    static const std::uint32_t payload[] = {8'000, 1'400, 1'200};  // of the links between hosts 0-1, 1-2, 2-3
+    const auto host = config.host.value - 100;
+    for (LinkSettings& link : config.links) link.model.format.payload_per_packet_bytes = payload[link.name == "up" ? host : host - 1];
+  }};
+  App& receiver = world.listen(3, 80);
+  App& sender = world.start(0);
+  world.create(sender, 3, 80, guaranteed(100, 6'000, ms(20)));
+  world.run(seconds{1});
+  ASSERT_EQ(sender.created.size(), 1U) << (sender.failed.empty() ? "" : sender.failed[0].error.text);
+  ASSERT_EQ(receiver.accepted.size(), 1U);
+  for (std::size_t host = 0; host < 4; ++host) {
+    ASSERT_EQ(world.clips(host).size(), 1U);
+    const clips::ClipSpec& spec = world.clips(host).begin()->second.spec;
+    EXPECT_EQ(spec.packets_per_message, 5U) << host << ": of 1,200 bytes each";
+    if (host == 0) {
+      EXPECT_EQ(spec.packet_bytes, 1'200U + wire::fragment_overhead_bytes);
+    }
+  }
+}
+
 TEST(Channel, over_a_link_whose_guard_is_lost_becomes_void_at_both_ends_and_no_other_is_promised) {
   World world{3};
   App& receiver = world.listen(2, 80);

@@ -85,17 +85,22 @@ Plan make_plan(const wire::Setup& setup, clips::Role role, const admission::Cost
   plan.contract = {setup.qos.period, setup.qos.burst, setup.qos.message_bytes};
   plan.before = setup.promised;
   plan.max_delay = setup.qos.max_delay;
-  for (const auto* link : {in, out}) {
-    if (link != nullptr) plan.packets = std::max(plan.packets, link->format.packets(plan.contract.message_bytes));
-  }
+  // As the source cuts messages, whatever a link here could carry.
+  const auto as_cut = [&](const admission::LinkModel* link) {
+    admission::LinkModel model = link == nullptr ? admission::LinkModel{} : *link;
+    const std::uint32_t cut = plan.before.fragment_bytes;
+    if (cut != 0) model.format.payload_per_packet_bytes = std::min(model.format.payload_per_packet_bytes, cut);
+    return model;
+  };
+  const admission::LinkModel from = as_cut(in), to = as_cut(out);
+  plan.packets = (in != nullptr ? from : to).format.packets(plan.contract.message_bytes);
   if (!plan.guaranteed) return plan;
   if (role != clips::Role::outgoing) plan.contract = admission::downstream(plan.contract);
-  const Duration jitter = largest_previous(plan) + plan.before.last_horizon +
-                          plan.before.last_propagation;
-  if (role == clips::Role::outgoing) plan.cpu = admission::send_cpu(costs, plan.contract, out->format);
-  if (role == clips::Role::incoming) plan.cpu = admission::receive_cpu(costs, plan.contract, in->format, jitter);
-  if (role == clips::Role::forward) plan.cpu = admission::forward_cpu(costs, plan.contract, in->format, jitter);
-  if (out != nullptr) plan.link = admission::link_stage(*out, plan.contract);
+  const Duration jitter = largest_previous(plan) + plan.before.last_horizon + plan.before.last_propagation;
+  if (role == clips::Role::outgoing) plan.cpu = admission::send_cpu(costs, plan.contract, to.format);
+  if (role == clips::Role::incoming) plan.cpu = admission::receive_cpu(costs, plan.contract, from.format, jitter);
+  if (role == clips::Role::forward) plan.cpu = admission::forward_cpu(costs, plan.contract, from.format, jitter);
+  if (out != nullptr) plan.link = admission::link_stage(to, plan.contract);
   return plan;
 }
 

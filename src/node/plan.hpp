@@ -19,7 +19,7 @@ struct Plan {
   bool guaranteed = true;
   bool tight = false;                   // exact minima, however much is left
   admission::Contract contract{};
-  std::uint32_t packets = 1;            // per message, on the larger side of a forwarded channel
+  std::uint32_t packets = 1;            // per message, as the source cuts it
   admission::Candidate cpu{};
   admission::Candidate link{};          // outgoing, forward
   wire::Promised before{};              // by the stages upstream

@@ -54,7 +54,10 @@ bool Node::State::try_again(Channel& c, const rtcop::Gone& event) {
   if (c.left || closing || c.clip != ClipState::none || !event.refusal || c.attempts >= attempts_most) return false;
   if (event.refusal->code != Errc::refused) return false;
   Duration pause{0};
-  if (event.refusal->again) {
+  const std::uint32_t smaller = event.refusal->fragment_bytes;
+  if (smaller != 0 && (c.fragment_bytes == 0 || smaller < c.fragment_bytes)) {
+    c.fragment_bytes = smaller;
+  } else if (event.refusal->again) {
     pause = first_pause + Duration{static_cast<std::int64_t>(
                               random.below(static_cast<std::uint64_t>(first_pause.count()) << c.attempts))};
   } else if (event.refusal->resource != Resource::delay || c.setup->tight) {

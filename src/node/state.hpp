@@ -52,6 +52,7 @@ struct Channel {
   std::unique_ptr<wire::Setup> setup;  // what it asks for, until established,
   Instant give_up = never;             // and how long the application waits
   std::uint32_t attempts = 0;
+  std::uint32_t fragment_bytes = 0;    // outgoing: a link further on carries no more in a packet; 0: our own link decides
   std::uint64_t question = 0;          // incoming: what the agent was asked
   bool established = false;            // the application has its channel
   bool left = false;                   // the application is done with it (or gone)
@@ -136,6 +137,7 @@ struct Node::State {
   void reserve(const rtcop::Reserve& ask);
   [[nodiscard]] std::expected<rtcop::Reserved, wire::Refuse> try_reserve(Channel& c, const rtcop::Reserve& ask);
   [[nodiscard]] std::optional<wire::Refuse> place_channel(Channel& c, const rtcop::Reserve& ask);
+  [[nodiscard]] std::optional<wire::Refuse> cut_packets(const Channel& c, wire::Promised& promised) const;
   [[nodiscard]] std::optional<wire::Refuse> find_listener(Channel& c);
   [[nodiscard]] std::optional<wire::Refuse> take_memory(Channel& c, const Sizes& sizes);
   void ask_agent(const PathId& path);

@@ -65,6 +65,8 @@ Status Node::State::status() const {
     sum.undelivered += n.counters().undelivered;
     sum.other_epoch += n.counters().other_epoch;
     sum.restarts += n.counters().restarts;
+    sum.heartbeats_out += n.counters().heartbeats_out;
+    sum.silences += n.counters().silences;
     sum.collisions += n.counters().collisions;
   });
   s.counters = {{"signal packets received", sum.packets_in},
@@ -75,6 +77,8 @@ Status Node::State::status() const {
                 {"signals given up", sum.undelivered},
                 {"signals of another epoch", sum.other_epoch},
                 {"neighbours restarted", sum.restarts},
+                {"heartbeats sent", sum.heartbeats_out},
+                {"neighbours that fell silent", sum.silences},
                 {"host ids claimed twice", sum.collisions}};
   count_signalling(engine.counters(), s);
   return s;

@@ -106,6 +106,10 @@ bool DataThread::take_handovers(Instant now) {
 }
 
 void DataThread::accept(const Handover& handover, Instant now) {
+  if (handover.session == nullptr) {  // a router's clip
+    owners_[handover.slot.value] = Owner{};
+    return domain_.open(std::unique_ptr<clips::Clip>{handover.clip}, now);
+  }
   WorkerSession& session = *handover.session;
   switch (handover.kind) {
     case Handover::Kind::add_session:
@@ -235,8 +239,10 @@ void DataThread::clip_closed(std::unique_ptr<clips::Clip> clip) {
   ring_applications();  // once it is returned, the housekeeper may unmap what a bell of it refers to
   const ClipSlot slot = clip->spec.slot;
   Owner& owner = owners_[slot.value];
-  SlotChunk* chunk = owner.session->chunks[owner.channel.value / SlotChunk::channels];
-  chunk->slot[owner.channel.value % SlotChunk::channels] = no_slot;
+  if (owner.session != nullptr) {
+    SlotChunk* chunk = owner.session->chunks[owner.channel.value / SlotChunk::channels];
+    chunk->slot[owner.channel.value % SlotChunk::channels] = no_slot;
+  }
   WorkerSession* session = std::exchange(owner, Owner{}).session;
   [[maybe_unused]] const bool pushed =
       with_.inner.returns.push(Return{Return::Kind::clip_closed, slot, session, clip.release()});

@@ -109,6 +109,11 @@ void Housekeeper::release_if_done(SessionId id) {
 
 void Housekeeper::open_clip(const Order& order) {
   const ClipSlot slot = order.spec.slot;
+  if (order.spec.role == clips::Role::forward) {  // a router's: no application, no shared memory
+    auto clip = clips::make_clip(order.spec, nullptr, nullptr);
+    hand_over({.kind = Handover::Kind::open_clip, .session = nullptr, .clip = clip.release(), .slot = slot});
+    return answer(Answer::Kind::clip_ready, order.session, slot);
+  }
   const auto found = sessions_.find(order.session);
   if (found == sessions_.end() || !found->second.active || found->second.dropping) {
     return answer(Answer::Kind::clip_failed, order.session, slot, "its session is gone");
@@ -149,6 +154,11 @@ void Housekeeper::hand_over(const Handover& handover) {
 void Housekeeper::take_returns() {
   Return back;
   while (with_.inner.returns.pop(back)) {
+    if (back.session == nullptr) {
+      delete back.clip;
+      answer(Answer::Kind::clip_closed, {}, back.slot);
+      continue;
+    }
     const SessionId id = back.session->id;
     Session& session = sessions_.at(id);
     switch (back.kind) {

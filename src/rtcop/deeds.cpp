@@ -43,7 +43,7 @@ void Engine::pass_setup(const PathId& id, Path& path, const Cause& cause) {
     return refuse_back(id, path, why);
   }
   path.down = next;
-  ++neighbours_[next].paths;
+  join(next);
   ++path.setup->hops;
   path.told_down = true;
   path.setup_number = send(next, id, *path.setup);
@@ -188,8 +188,9 @@ void Engine::forget(const PathId& id, Path& path, const Cause& cause, const wire
   Gone gone{id, path.state, std::nullopt, cause.reason, cause.hop};
   if (refusal != nullptr) gone.refusal = *refusal;
   set_expiry(id, path, never);
+  if (path.state >= PathState::confirmed) count_live(path, -1);
   for (const NeighbourIndex n : {path.up, path.down}) {
-    if (n != nobody) --neighbours_[n].paths;
+    if (n != nobody) leave(n);
   }
   paths_.erase(id);
   out_->emplace_back(std::move(gone));

@@ -38,7 +38,7 @@ void Engine::step(Instant now, const Event& event, std::vector<Action>& out) {
       cause.label = e.label;
       happen(e.path, PathEvent::opened, cause);
     } else if constexpr (std::is_same_v<T, OpenFailed>) {
-      const wire::Refuse why{e.path, Errc::exhausted, Resource::memory, config_.address, {}, {}, 0, e.why, false};
+      const wire::Refuse why{e.path, Errc::exhausted, Resource::memory, config_.address, {}, {}, 0, e.why, false, 0};
       cause.refuse = &why;
       cause.reason = wire::TeardownReason::failed;
       cause.hop = config_.address;
@@ -87,6 +87,7 @@ void Engine::flush(Instant now, std::vector<Action>& out) {
     failed.clear();
     neighbours_[index].neighbour->expire(now, failed);
     for (const auto& message : failed) undelivered(index, message);
+    if (neighbours_[index].neighbour->fell_silent(now)) silent(index);
   }
   while (!pending_.empty()) {
     const Pending next = pending_.front();
@@ -151,6 +152,8 @@ void Engine::receive_message(NeighbourIndex from, const wire::SignalMessage& mes
       // taken before the rest
     } else if constexpr (std::is_same_v<T, wire::Ack>) {
       sender.acknowledged(now_, m);
+    } else if constexpr (std::is_same_v<T, wire::Heartbeat>) {
+      sender.heartbeat(m);
     } else if (!sender.take(message.number, message.attempt)) {
       // a duplicate: acknowledged again, that is all
     } else if constexpr (std::is_same_v<T, wire::Setup>) {
@@ -198,10 +201,10 @@ void Engine::undelivered(NeighbourIndex from, const Neighbour::Undelivered& mess
   const Path& path = found->second;
   if (!(downward && path.down == from) && !(upward && path.up == from)) return;
   const Neighbour& neighbour = *neighbours_[from].neighbour;
-  const wire::Refuse why{message.path, Errc::timed_out, Resource::none, config_.address, {}, {}, 0,
-                         fmt::format("neighbour {} {}", neighbour.address().text(),
-                                     neighbour.collided() ? "and this host claim the same host id" : "does not answer"),
-                         false};
+  // The hop that it failed at is the neighbour, not this node.
+  const auto text = neighbour.collided() ? fmt::format("{} is refused, since its host id is claimed by another host too,", config_.address.text())
+                                         : fmt::format("no rtcd answers {}", config_.address.text());
+  const wire::Refuse why{message.path, Errc::timed_out, Resource::none, neighbour.address().address, {}, {}, 0, text, false, 0};
   Cause cause;
   cause.refuse = &why;
   cause.reason = wire::TeardownReason::lost;
@@ -296,11 +299,11 @@ void Engine::greeted(NeighbourIndex index, Neighbour::Greeting greeting) {
     case Neighbour::Greeting::collided:
       out_->emplace_back(Remark{fmt::format("neighbour {} refuses this host: its host id {:016x} is taken",
                                             it.address().text(), config_.self.host.value)});
-      lose(index);
+      lose(index, Loss::refused);
       return;
     case Neighbour::Greeting::restarted:
       out_->emplace_back(Remark{fmt::format("neighbour {} was restarted", it.address().text())});
-      lose(index);
+      lose(index, Loss::restarted);
       break;
     case Neighbour::Greeting::came_up: break;
   }
@@ -308,7 +311,42 @@ void Engine::greeted(NeighbourIndex index, Neighbour::Greeting greeting) {
   out_->emplace_back(Remark{fmt::format("neighbour {} refused: its host id {:016x} is taken; give one of the hosts another",
                                         it.address().text(), it.host().value)});
   it.collide();
-  lose(index);
+  lose(index, Loss::refused);
+}
+
+// A path with the neighbour begins or ends: as long as there is one it hears of us.
+void Engine::join(NeighbourIndex index) {
+  if (neighbours_[index].paths++ > 0) return;
+  const std::uint32_t link = neighbours_[index].neighbour->link();
+  if (link >= busy_.size()) busy_.resize(link + 1);
+  ++busy_[link];
+  pace_heartbeats(index);
+}
+
+void Engine::leave(NeighbourIndex index) {
+  if (--neighbours_[index].paths > 0) return;
+  --busy_[neighbours_[index].neighbour->link()];
+  pace_heartbeats(index);
+}
+
+// Once a path is confirmed on both sides, either neighbour must be heard.
+void Engine::count_live(const Path& path, int change) {
+  for (const NeighbourIndex n : {path.up, path.down}) {
+    if (n == nobody) continue;
+    neighbours_[n].live += static_cast<std::size_t>(change);
+    neighbours_[n].neighbour->watch(now_, neighbours_[n].live > 0);
+    touch(n);
+  }
+}
+
+// Heartbeats of all neighbours of a link take at most a quarter of its signalling channel.
+void Engine::pace_heartbeats(NeighbourIndex index) {
+  Slot& slot = neighbours_[index];
+  const std::uint32_t link = slot.neighbour->link();
+  const Duration period = link < config_.packet_period.size() ? config_.packet_period[link] : Duration{0};
+  const Duration crowded = 4 * period * static_cast<std::int64_t>(link < busy_.size() ? busy_[link] : 0);
+  slot.neighbour->beat_every(now_, slot.paths > 0 ? std::max(config_.timing.heartbeat, crowded) : Duration{0});
+  touch(index);
 }
 
 void Engine::touch(NeighbourIndex index) {
@@ -333,7 +371,7 @@ bool Engine::quiet() const {
 }
 
 bool Engine::reconciles() const {
-  std::vector<std::size_t> counted(neighbours_.size());
+  std::vector<std::size_t> counted(neighbours_.size()), live(neighbours_.size());
   std::size_t timed = 0;
   for (const auto& [id, path] : paths_) {
     if (path.state == PathState::none) return false;
@@ -341,13 +379,14 @@ bool Engine::reconciles() const {
       if (n == nobody) continue;
       if (n >= neighbours_.size() || neighbours_[n].neighbour == nullptr) return false;
       ++counted[n];
+      if (path.state >= PathState::confirmed) ++live[n];
     }
     if (path.expires == never) continue;
     ++timed;
     if (!expiries_.contains({path.expires, id})) return false;
   }
   for (std::size_t i = 0; i < neighbours_.size(); ++i) {
-    if (neighbours_[i].paths != counted[i]) return false;
+    if (neighbours_[i].paths != counted[i] || neighbours_[i].live != live[i]) return false;
   }
   return timed == expiries_.size() && pending_.empty();
 }

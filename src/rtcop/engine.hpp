@@ -137,7 +137,9 @@ class Engine {
   void set_expiry(const PathId& id, Path& path, Instant when);
   void expire_paths();
   void expire_path(const PathId& id, NeighbourIndex from, wire::TeardownReason reason, std::string_view why);
-  void lose(NeighbourIndex neighbour);
+  enum class Loss : std::uint8_t { restarted, refused };
+  void lose(NeighbourIndex neighbour, Loss loss);
+  void silent(NeighbourIndex neighbour);
 
   // leases.cpp
   void refresh();
@@ -175,10 +177,15 @@ class Engine {
   NeighbourIndex neighbour(std::uint32_t link, const Endpoint& address);
   void reclaim_neighbours();
   void touch(NeighbourIndex index);
+  void join(NeighbourIndex index);
+  void leave(NeighbourIndex index);
+  void count_live(const Path& path, int change);
+  void pace_heartbeats(NeighbourIndex index);
 
   struct Slot {
     std::unique_ptr<Neighbour> neighbour;
     std::size_t paths = 0;     // that name it up or down
+    std::size_t live = 0;      // of these: confirmed, or open
     Instant due = never;       // as in due_
     std::vector<PathId> living;       // to be listed in this interval, sorted,
     std::size_t listed = 0;           // so many of them have been;
@@ -200,6 +207,8 @@ class Engine {
   std::map<std::pair<std::uint32_t, Endpoint>, NeighbourIndex> by_address_;
   std::set<std::pair<Instant, NeighbourIndex>> due_;
   std::vector<NeighbourIndex> touched_;
+
+  std::vector<std::size_t> busy_;  // by link: neighbours that share a path with us
 
   std::unordered_map<PathId, Path> paths_;
   std::set<std::pair<Instant, PathId>> expiries_;

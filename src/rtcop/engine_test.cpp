@@ -264,6 +264,103 @@ TEST(Signalling, every_node_killed_at_every_step_of_a_setup_is_clean_within_a_le
   }
 }
 
+// An orderly restart of an idle neighbour shows only with the next set-up, which it cannot have received: that one is sent anew.
+TEST(Signalling, first_setup_after_a_neighbours_restart_is_established) {
+  for (const std::size_t node : {1U, 2U}) {
+    Line line{3};
+    const PathId before = line.open(0, 2);
+    line.run(ms(10));
+    ASSERT_TRUE(line.established(before, 0, 2));
+    line.close(0, before);
+    line.run(seconds{1});
+    line.boot(node);
+    line.run(seconds{1});
+    const PathId first = line.open(0, 2);
+    line.run(seconds{1});
+    EXPECT_TRUE(line.established(first, 0, 2)) << node;
+    EXPECT_TRUE(line.whole());
+  }
+}
+
+TEST(Signalling, neighbour_that_does_not_answer_is_named_and_not_who_says_so) {
+  Line line{3};
+  line.cables[1].cut[0] = line.cables[1].cut[1] = true;
+  const PathId path = line.open(0, 2);
+  line.run(seconds{10});
+  ASSERT_TRUE(line.holdings[0].gone.contains(path));
+  const wire::Refuse& why = *line.holdings[0].gone.at(path).refusal;
+  EXPECT_EQ(why.code, Errc::timed_out);
+  EXPECT_EQ(why.hop, testing::address_of(2));
+  EXPECT_EQ(why.text, "no rtcd answers 10.0.0.2");
+  EXPECT_TRUE(line.clean());
+}
+
+// --- heartbeats ---------------------------------------------------------------------------------------------------
+
+TEST(Heartbeats, silent_neighbour_is_noticed_long_before_its_leases) {
+  for (const bool one_way : {false, true}) {
+    Line line{4};
+    std::vector<PathId> paths;
+    for (int i = 0; i < 10; ++i) paths.push_back(line.open(0, 3));
+    line.run(seconds{4});
+    for (const PathId& path : paths) ASSERT_TRUE(line.established(path, 0, 3));
+    line.cables[1].cut[0] = true;
+    line.cables[1].cut[1] = !one_way;
+    line.run(Timing{}.silence - ms(200));
+    EXPECT_TRUE(line.whole()) << "a pause is not the end";
+    line.run(ms(400));
+    if (!one_way) {
+      EXPECT_TRUE(line.clean()) << "both sides, and their ends";
+    }
+    line.run(ms(1'000));  // with a message in one direction lost for good, the other side is told
+    EXPECT_TRUE(line.clean()) << one_way;
+    EXPECT_LT(Timing{}.silence + ms(1'200), Timing{}.kept()) << "its leases would have lasted";
+    for (const PathId& path : paths) {
+      EXPECT_EQ(line.holdings[0].gone.at(path).reason, wire::TeardownReason::lost);
+      EXPECT_EQ(line.holdings[3].gone.at(path).reason, wire::TeardownReason::lost);
+    }
+  }
+}
+
+TEST(Heartbeats, thirty_percent_loss_is_no_silence) {
+  Line line{3};
+  for (auto& cable : line.cables) cable.loss_percent = 30;
+  const PathId path = line.open(0, 2);
+  line.run(seconds{300});
+  EXPECT_TRUE(line.established(path, 0, 2));
+  EXPECT_TRUE(line.whole());
+}
+
+// One for each neighbour, whatever lives with it; and none at all beside other packets or without a path.
+TEST(Heartbeats, cost_no_more_for_more_paths) {
+  std::uint64_t of[2] = {};
+  for (const int paths : {1, 1'000}) {
+    Line line{2};
+    for (int i = 0; i < paths; ++i) line.open(0, 1);
+    line.run(seconds{5});
+    ASSERT_TRUE(line.whole());
+    const auto beats = [&] {
+      std::uint64_t sent = 0;
+      line.engine(0).each_neighbour([&](const Neighbour& n, std::size_t) { sent += n.counters().heartbeats_out; });
+      return sent;
+    };
+    const std::uint64_t before = beats();
+    line.run(seconds{10});
+    of[paths > 1 ? 1 : 0] = beats() - before;
+  }
+  EXPECT_LE(of[0], 101U);
+  EXPECT_GE(of[0], 70U);
+  EXPECT_LE(of[1], 101U);
+  Line idle{2};
+  const PathId path = idle.open(0, 1);
+  idle.run(seconds{1});
+  idle.close(0, path);
+  idle.run(seconds{1});
+  const std::uint64_t packets = idle.packets;
+  idle.run(seconds{60});
+  EXPECT_EQ(idle.packets, packets);
+}
+
 TEST(Signalling, loop_is_refused) {
   Line line{2};
   // A path that node 1 hears of while it holds it by another way.

@@ -25,6 +25,9 @@ void Engine::refresh() {
       if (path.down != nobody) neighbours_[path.down].living.push_back(id);
     }
   }
+  for (NeighbourIndex i = 0; i < neighbours_.size(); ++i) {
+    if (neighbours_[i].neighbour != nullptr) pace_heartbeats(i);  // as many as share its link by now
+  }
   for (Slot& slot : neighbours_) {
     std::ranges::sort(slot.living);
     slot.listed = 0;

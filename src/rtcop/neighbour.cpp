@@ -132,11 +132,17 @@ void Neighbour::flush(Instant now, std::vector<std::vector<std::byte>>& packets)
   for (const wire::Ack& ack : acks_) put(wire::encode_message(0, ack));
   acks_.clear();
   for (const Message* message : due) put(message->bytes);
+  const bool quiet = packet.size() == wire::signal_header_bytes && counters_.packets_out == before;
+  if (quiet && up_ && interval_ > Duration{0} && now >= beaten_ + interval_) {
+    put(wire::encode_message(0, wire::Heartbeat{static_cast<std::uint32_t>(interval_ / std::chrono::milliseconds{1})}));
+    ++counters_.heartbeats_out;
+  }
   if (packet.size() > wire::signal_header_bytes) {
     packets.push_back(std::move(packet));
     ++counters_.packets_out;
   }
   const auto sent = static_cast<std::int64_t>(counters_.packets_out - before);
+  if (sent > 0) beaten_ = now;
   packet_free_ = std::max(packet_free_, now - packet_burst * packet_period_) + sent * packet_period_;
 }
 
@@ -197,14 +203,15 @@ Neighbour::Greeting Neighbour::greet(Instant now, std::uint64_t sender_epoch, co
 Neighbour::Greeting Neighbour::adopt(Instant now, std::uint64_t sender_epoch, HostId host) {
   const bool was_up = up_;
   const std::uint64_t old = epoch_;
-  heard_ = now;
   up_ = true;
+  heard_now(now);
   collided_ = false;
   host_ = host;
   if (sender_epoch == old) return was_up ? Greeting::nothing : Greeting::came_up;
   epoch_ = sender_epoch;
   for (Lane* own : {&standing_, &paths_}) own->received.reset();
   srtt_ = Duration{0};
+  within_ = Duration{0};
   if (old == 0) return Greeting::came_up;
   for (Lane* own : {&standing_, &paths_}) {
     own->under_way.clear();
@@ -218,12 +225,42 @@ bool Neighbour::believed(Instant now, std::uint64_t sender_epoch, std::uint64_t 
   ++counters_.packets_in;
   if (collided_) return false;
   if (up_ && sender_epoch == epoch_ && receiver_epoch == self_.epoch) {
-    heard_ = now;
+    heard_now(now);
     return true;
   }
   ++counters_.other_epoch;
   if (nonce_ == 0) ask(now);
   return false;
+}
+
+// --- liveness ---------------------------------------------------------------------------------------------------
+
+void Neighbour::beat_every(Instant now, Duration interval) noexcept {
+  if (interval > interval_) beaten_ = std::min(beaten_, now - interval);  // it is to know at once what to expect
+  interval_ = interval;
+}
+
+void Neighbour::watch(Instant now, bool wanted) noexcept {
+  if (watched_ == wanted) return;
+  watched_ = wanted;
+  silent_at_ = wanted ? now + patience() : never;
+}
+
+// Before it has said how often it can be heard, its leases decide.
+Duration Neighbour::patience() const noexcept {
+  return within_ == Duration{0} ? timing_.lease : std::max(timing_.silence, within_ * timing_.silent_heartbeats);
+}
+
+void Neighbour::heard_now(Instant now) noexcept {
+  heard_ = now;
+  if (watched_) silent_at_ = now + patience();
+}
+
+bool Neighbour::fell_silent(Instant now) noexcept {
+  if (now < silent_at_) return false;
+  silent_at_ = never;
+  ++counters_.silences;
+  return true;
 }
 
 // --- acknowledgements -------------------------------------------------------------------------------------------
@@ -289,6 +326,7 @@ void Neighbour::expire(Instant now, std::vector<Undelivered>& out) {
 Instant Neighbour::due() const noexcept {
   Instant due = hello_wanted_ || !acks_.empty() ? long_ago : hello_due_;
   if (nonce_ != 0) due = std::min(due, hello_since_ + timing_.lease);
+  if (interval_ > Duration{0} && up_) due = std::min(due, beaten_ + interval_);
   for (const Lane* own : {&standing_, &paths_}) {
     for (const auto& [number, message] : own->under_way) {
       due = std::min(due, up_ ? message.due : message.first_sent + timing_.lease);
@@ -297,7 +335,7 @@ Instant Neighbour::due() const noexcept {
     if (!up_) due = std::min(due, own->waiting.begin()->second.queued + timing_.lease);
     if (up_ && own->room()) due = long_ago;
   }
-  return due == never ? never : std::max(due, packet_free_);
+  return std::min(silent_at_, due == never ? never : std::max(due, packet_free_));
 }
 
 }  // namespace rtchan::rtcop

@@ -35,7 +35,7 @@ struct Identity {
 
 struct NeighbourCounters {
   std::uint64_t packets_in{}, packets_out{}, messages_in{}, messages_out{}, retransmitted{}, duplicates{},
-      other_epoch{}, undelivered{}, hellos_in{}, hellos_out{}, restarts{}, collisions{};
+      other_epoch{}, undelivered{}, hellos_in{}, hellos_out{}, restarts{}, collisions{}, heartbeats_out{}, silences{};
 };
 
 // Message numbers received, for ever: exact within the last `reach`, "seen" before that. A sender never has
@@ -91,8 +91,19 @@ class Neighbour {
   bool believed(Instant now, std::uint64_t sender_epoch, std::uint64_t receiver_epoch);
   // A numbered message: queues the acknowledgement; false: a duplicate.
   bool take(std::uint64_t number, std::uint8_t attempt);
+  // What it says of its own. It counts from the next packet on.
+  void heartbeat(const wire::Heartbeat& beat) noexcept { within_ = std::chrono::milliseconds{beat.within_ms}; }
   void mark_seen(std::uint64_t number) { (void)lane(number).received.take(number & ~standing); }
   void acknowledged(Instant now, const wire::Ack& ack);
+
+  // --- liveness ---
+  // From now on (again) something is sent to it at least so often; 0: no more, we share no path.
+  void beat_every(Instant now, Duration interval) noexcept;
+  [[nodiscard]] Duration beats() const noexcept { return interval_; }
+  // Paths live with it (or no longer): it must be heard.
+  void watch(Instant now, bool wanted) noexcept;
+  // It is watched and was not heard for too long. True once, until it is heard again.
+  [[nodiscard]] bool fell_silent(Instant now) noexcept;
 
   // --- time ---
   struct Undelivered {
@@ -153,6 +164,8 @@ class Neighbour {
   void transmit(Instant now, Message& message);
   [[nodiscard]] Duration timeout(std::uint8_t attempts);
   [[nodiscard]] std::vector<std::byte> hello_bytes(Instant now);
+  void heard_now(Instant now) noexcept;
+  [[nodiscard]] Duration patience() const noexcept;
   [[nodiscard]] bool hello_due(Instant now) const noexcept { return hello_wanted_ || (nonce_ != 0 && now >= hello_due_); }
 
   std::uint32_t link_;
@@ -174,6 +187,12 @@ class Neighbour {
   Instant hello_due_ = never;     // ask again
   Instant hello_since_ = never;   // asking since
   std::uint8_t hello_attempts_ = 0;
+
+  Duration interval_{};           // of our heartbeats; 0: none
+  Instant beaten_ = long_ago;     // last packet to it
+  bool watched_ = false;
+  Duration within_{};             // what it has said of its own heartbeats
+  Instant silent_at_ = never;     // when it will have been silent too long
 
   Lane paths_{.window = window, .under_way = {}, .waiting = {}, .received = {}};
   Lane standing_{.window = standing_window, .under_way = {}, .waiting = {}, .received = {}};

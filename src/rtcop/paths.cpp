@@ -36,7 +36,11 @@ void Engine::happen(const PathId& id, PathEvent event, const Cause& cause) {
   }
   const Transition step = transition(path.state, event);
   ++counters_.transitions[static_cast<std::size_t>(path.state)][static_cast<std::size_t>(event)];
-  if (step.next != PathState::none) path.state = step.next;  // a path that ends keeps its last state until forget()
+  if (step.next != PathState::none) {  // a path that ends keeps its last state until forget()
+    const bool lives = path.state < PathState::confirmed && step.next >= PathState::confirmed;
+    path.state = step.next;
+    if (lives) count_live(path, 1);
+  }
   if (step.deed != Deed::give_up || event != PathEvent::voided) return perform(step.deed, id, path, cause);
   // A set-up is not finished on a promise that nobody can keep. Who said so holds the path still.
   wire::Refuse why = refusal(id, Errc::refused, std::string{cause.why});
@@ -106,7 +110,7 @@ void Engine::start(const PathId& id, const Cause& cause) {
   std::optional<Hop> from;
   if (!path.source) {
     patience += config_.timing.grace;
-    ++neighbours_[cause.from].paths;
+    join(cause.from);
     from = Hop{neighbours_[cause.from].neighbour->link(), neighbours_[cause.from].neighbour->address()};
   }
   set_expiry(id, path, now_ + patience);
@@ -116,7 +120,7 @@ void Engine::start(const PathId& id, const Cause& cause) {
 void Engine::turn_away(NeighbourIndex from, const wire::Refuse& why) { send(from, why.path, why); }
 
 wire::Refuse Engine::refusal(const PathId& path, Errc code, std::string text) const {
-  return wire::Refuse{path, code, Resource::none, config_.address, {}, {}, 0, std::move(text), false};
+  return wire::Refuse{path, code, Resource::none, config_.address, {}, {}, 0, std::move(text), false, 0};
 }
 
 // --- the clocks -------------------------------------------------------------------------------------------------
@@ -146,17 +150,40 @@ void Engine::expire_paths() {
   }
 }
 
-// A neighbour restarted or is refused: it holds nothing of ours any more, so it need not be told.
-void Engine::lose(NeighbourIndex neighbour) {
+// A neighbour restarted or is refused: it holds nothing of ours any more, so it need not be told. A set-up that waits for
+// what is beyond a restarted one is no older than it: it is sent anew, as often as its asker has patience.
+void Engine::lose(NeighbourIndex neighbour, Loss loss) {
   std::vector<PathId> lost;
-  for (const auto& [id, path] : paths_) {
+  for (auto& [id, path] : paths_) {
     if (path.up == neighbour || path.down == neighbour) lost.push_back(id);
   }
   std::ranges::sort(lost);
   const std::string why = fmt::format("neighbour {} was lost", neighbours_[neighbour].neighbour->address().text());
   for (const PathId& id : lost) {
+    Path& path = paths_.at(id);
+    if (loss == Loss::restarted && path.down == neighbour && path.state == PathState::tentative) {
+      path.setup_number = send(neighbour, id, *path.setup);
+      continue;
+    }
     ++counters_.lost_paths;
     expire_path(id, neighbour, wire::TeardownReason::lost, why);
+  }
+}
+
+// Nothing was heard of a neighbour for too long. What lives ends, and it is told too: it may hear us still. Set-ups go on as
+// long as their askers have patience.
+void Engine::silent(NeighbourIndex neighbour) {
+  std::vector<PathId> lost;
+  for (const auto& [id, path] : paths_) {
+    const bool with_it = path.up == neighbour || path.down == neighbour;
+    if (with_it && path.state >= PathState::confirmed) lost.push_back(id);
+  }
+  std::ranges::sort(lost);
+  const std::string why = fmt::format("neighbour {} is silent", neighbours_[neighbour].neighbour->address().text());
+  out_->emplace_back(Remark{fmt::format("{}: {} paths end", why, lost.size())});
+  for (const PathId& id : lost) {
+    ++counters_.lost_paths;
+    expire_path(id, nobody, wire::TeardownReason::lost, why);
   }
 }
 

@@ -21,6 +21,13 @@ struct Timing {
   // what was not listed for `kept` is released then, hence within one lease.
   [[nodiscard]] constexpr Duration refresh() const noexcept { return lease / 5; }
   [[nodiscard]] constexpr Duration kept() const noexcept { return lease - refresh(); }
+  // A neighbour with whom paths live says so at least so often, by whatever it sends or else by a heartbeat; more seldom
+  // where a link's signalling channel has many neighbours to serve (engine.hpp).
+  Duration heartbeat = std::chrono::milliseconds{100};
+  // One that was not heard for so many of its heartbeats, and for `silence`, is lost, long before the lease. Twenty: at 30 %
+  // loss it happens once in ten years; and control processes of a busy machine may be kept from running for a second.
+  unsigned silent_heartbeats = 20;
+  Duration silence = std::chrono::seconds{2};
   // A tentative reservation outlives the asker's own patience by this much, so that the asker decides first.
   Duration grace = std::chrono::seconds{1};
   // The longest that a set-up may ask neighbours to hold a tentative reservation.

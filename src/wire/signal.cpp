@@ -119,6 +119,13 @@ SignalQos decode_qos(ByteReader& r) {
   return q;
 }
 
+// 0: not said.
+std::uint32_t get_fragment_bytes(ByteReader& r) {
+  const auto bytes = r.get<std::uint32_t>();
+  if (bytes != 0 && (bytes < limits::fragment_bytes_min || bytes > limits::mtu_bytes_max)) r.fail();
+  return bytes;
+}
+
 void encode(ByteWriter& w, const Promised& p) {
   put(w, p.minima);
   put(w, p.propagation);
@@ -126,6 +133,7 @@ void encode(ByteWriter& w, const Promised& p) {
   put(w, p.last_minimum);
   put(w, p.last_horizon);
   put(w, p.last_propagation);
+  w.put(p.fragment_bytes);
 }
 Promised decode_promised(ByteReader& r) {
   Promised p;
@@ -135,6 +143,7 @@ Promised decode_promised(ByteReader& r) {
   p.last_minimum = get_duration(r);
   p.last_horizon = get_duration(r);
   p.last_propagation = get_duration(r);
+  p.fragment_bytes = get_fragment_bytes(r);
   if (p.last_minimum > p.minima || p.last_propagation > p.propagation) r.fail();
   return p;
 }
@@ -211,6 +220,7 @@ void encode(ByteWriter& w, const Refuse& m) {
   put(w, m.fitting_delay);
   w.put(m.fitting_rate_nano);
   w.put(static_cast<std::uint8_t>(m.again));
+  w.put(m.fragment_bytes);
   const std::string text = printable(m.text);
   if (text.empty()) return;
   w.put(tag_text);
@@ -227,6 +237,7 @@ Refuse decode_refuse(ByteReader& r) {
   m.fitting_delay = get_duration(r);
   m.fitting_rate_nano = r.get<std::uint64_t>();
   m.again = get_bool(r);
+  m.fragment_bytes = get_fragment_bytes(r);
   return m;
 }
 
@@ -280,6 +291,8 @@ std::vector<PathId> decode_paths(ByteReader& r) {
 
 void encode(ByteWriter& w, const Refresh& m) { encode_paths(w, m.paths); }
 Refresh decode_refresh(ByteReader& r) { return Refresh{decode_paths(r)}; }
+
+void encode(ByteWriter& w, const Heartbeat& m) { w.put(m.within_ms); }
 
 void encode(ByteWriter& w, const Voided& m) {
   put(w, m.hop);
@@ -345,12 +358,15 @@ SignalBody decode_fields(SignalType type, ByteReader& r) {
     case SignalType::teardown: return decode_teardown(r);
     case SignalType::refresh: return decode_refresh(r);
     case SignalType::voided: return decode_voided(r);
+    case SignalType::heartbeat: return Heartbeat{r.get<std::uint32_t>()};
   }
   r.fail();
   return Hello{};
 }
 
-bool acknowledged(SignalType type) { return type != SignalType::hello && type != SignalType::ack; }
+bool acknowledged(SignalType type) {
+  return type != SignalType::hello && type != SignalType::ack && type != SignalType::heartbeat;
+}
 
 std::optional<SignalDrop> decode_message(ByteReader& packet, SignalMessage& m) {
   const auto type = packet.get<std::uint8_t>();
@@ -360,7 +376,7 @@ std::optional<SignalDrop> decode_message(ByteReader& packet, SignalMessage& m) {
   if (!packet.good() || length < signal_message_header_bytes) return SignalDrop::bad_length;
   ByteReader body{packet.bytes(length - signal_message_header_bytes)};
   if (!packet.good()) return SignalDrop::bad_length;
-  if (type < static_cast<std::uint8_t>(SignalType::hello) || type > static_cast<std::uint8_t>(SignalType::voided)) {
+  if (type < static_cast<std::uint8_t>(SignalType::hello) || type > static_cast<std::uint8_t>(SignalType::heartbeat)) {
     return SignalDrop::bad_type;
   }
   const auto known = static_cast<SignalType>(type);
@@ -380,7 +396,7 @@ std::size_t extension_bytes(std::span<const Extension> extensions) noexcept {
 }
 
 SignalType type_of(const SignalBody& body) noexcept { return static_cast<SignalType>(body.index() + 1); }
-static_assert(std::variant_size_v<SignalBody> == static_cast<std::size_t>(SignalType::voided));
+static_assert(std::variant_size_v<SignalBody> == static_cast<std::size_t>(SignalType::heartbeat));
 
 std::expected<SignalPacket, SignalDrop> decode_signal(std::span<const std::byte> bytes) {
   if (bytes.size() < signal_header_bytes) return std::unexpected(SignalDrop::short_packet);
@@ -517,6 +533,7 @@ const char* name(SignalType type) noexcept {
     case SignalType::teardown: return "teardown";
     case SignalType::refresh: return "refresh";
     case SignalType::voided: return "voided";
+    case SignalType::heartbeat: return "heartbeat";
   }
   return "?";
 }

@@ -50,7 +50,7 @@ inline constexpr std::size_t signal_path_ids = signal_message_bytes;  // of one 
 
 enum class SignalType : std::uint8_t {
   hello = 1, ack = 2, setup = 3, commit = 4, confirm = 5, start = 6, refuse = 7, teardown = 8, refresh = 9,
-  voided = 10,
+  voided = 10, heartbeat = 11,
 };
 
 // Who I am and that I live: epochs are exchanged with a fresh nonce before anything else is believed.
@@ -86,6 +86,8 @@ struct Promised {
   Duration last_minimum{};      // of the last stage (the link toward the receiver of this message): r,
   Duration last_horizon{};      // H
   Duration last_propagation{};  // and pi, from which the receiver knows d_prev + H_prev after the commit
+  // Message bytes in a full packet, as the source cuts them: routers pass packets on as they are. 0: the source has not said.
+  std::uint32_t fragment_bytes = 0;
   friend bool operator==(const Promised&, const Promised&) = default;
 };
 
@@ -136,6 +138,7 @@ struct Refuse {
   std::uint64_t fitting_rate_nano{};
   std::string text;                 // printable ASCII
   bool again{};                     // others are being set up or torn down there right now: it may fit in a moment
+  std::uint32_t fragment_bytes{};   // packets may carry no more there: cut messages smaller, and it may fit. 0: not the reason
 };
 
 enum class TeardownReason : std::uint8_t {
@@ -170,7 +173,13 @@ struct Voided {
   std::vector<PathId> paths;
 };
 
-using SignalBody = std::variant<Hello, Ack, Setup, Commit, Confirm, Start, Refuse, Teardown, Refresh, Voided>;
+// I live. Sent where nothing else was for a while, not acknowledged: whatever comes from a neighbour says that it lives.
+struct Heartbeat {
+  std::uint32_t within_ms{};        // something comes from here at least so often, as long as we share a path
+};
+
+using SignalBody =
+    std::variant<Hello, Ack, Setup, Commit, Confirm, Start, Refuse, Teardown, Refresh, Voided, Heartbeat>;
 [[nodiscard]] SignalType type_of(const SignalBody& body) noexcept;
 [[nodiscard]] const char* name(SignalType type) noexcept;
 

@@ -22,7 +22,7 @@ Setup some_setup() {
   s.hops = 2;
   s.tight = true;
   s.patience_ms = 5'000;
-  s.promised = {microseconds{900}, microseconds{200}, 7'000, microseconds{300}, milliseconds{1}, microseconds{100}};
+  s.promised = {microseconds{900}, microseconds{200}, 7'000, microseconds{300}, milliseconds{1}, microseconds{100}, 1'404};
   s.extensions = {Extension{1, {std::byte{1}, std::byte{2}}}, Extension{9, {}}};
   return s;
 }
@@ -37,16 +37,17 @@ std::vector<SignalBody> one_of_each() {
       Confirm{path},
       Start{path},
       Refuse{path, Errc::refused, Resource::link, *IpAddress::parse("10.0.0.2"), milliseconds{3}, milliseconds{9},
-             250'000'000'000, "link up: infeasible", true},
+             250'000'000'000, "link up: infeasible", true, 1'404},
       Teardown{path, TeardownReason::gone, *IpAddress::parse("10.0.0.2"), 12},
       Refresh{{{HostId{1}, 5}, {HostId{1}, 6}, {HostId{1}, 500'000}, {HostId{2}, 0}, {HostId{2}, UINT64_MAX}}},
       Voided{*IpAddress::parse("10.0.0.2"), "guard lost", {{HostId{1}, 5}, {HostId{2}, 7}}},
+      Heartbeat{250},
   };
 }
 
 std::uint64_t number_of(const SignalBody& body) {
   const auto type = type_of(body);
-  return type == SignalType::hello || type == SignalType::ack ? 0 : 99;
+  return type == SignalType::hello || type == SignalType::ack || type == SignalType::heartbeat ? 0 : 99;
 }
 
 std::vector<std::byte> packet_of(std::span<const SignalBody> bodies) {
@@ -73,6 +74,7 @@ TEST(Signal, every_message_survives_the_wire) {
   const auto& refuse = std::get<Refuse>(packet->messages[6].body);
   EXPECT_EQ(refuse.text, "link up: infeasible");
   EXPECT_TRUE(refuse.again);
+  EXPECT_EQ(refuse.fragment_bytes, 1'404U);
   EXPECT_EQ(std::get<Refresh>(packet->messages[8].body).paths, std::get<Refresh>(bodies[8]).paths);
   EXPECT_EQ(std::get<Voided>(packet->messages[9].body).paths, std::get<Voided>(bodies[9]).paths);
   EXPECT_EQ(std::get<Voided>(packet->messages[9].body).text, "guard lost");
@@ -161,7 +163,7 @@ TEST(Signal, other_versions_types_and_zero_epochs_are_refused) {
   bad[0] = std::byte{2};
   EXPECT_EQ(decode_signal(bad).error(), SignalDrop::bad_version);
   bad = good;
-  bad[signal_header_bytes] = std::byte{11};
+  bad[signal_header_bytes] = std::byte{12};
   EXPECT_EQ(decode_signal(bad).error(), SignalDrop::bad_type);
   bad = good;
   for (std::size_t i = 8; i < 16; ++i) bad[i] = std::byte{0};

@@ -166,7 +166,7 @@ class Line {
     } else if (const auto* a = std::get_if<Ask>(&action)) {
       const std::optional<bool> yes = agent ? agent(a->path) : std::optional{true};
       if (yes == std::optional{true}) answer(Agreed{a->path});
-      if (yes == std::optional{false}) answer(Rejected{wire::Refuse{a->path, Errc::rejected_by_agent, {}, {}, {}, {}, 0, {}, false}});
+      if (yes == std::optional{false}) answer(Rejected{wire::Refuse{a->path, Errc::rejected_by_agent, {}, {}, {}, {}, 0, {}, false, 0}});
     } else if (const auto* o = std::get_if<OpenClip>(&action)) {
       if (opens && !opens(node, o->path)) {
         answer(OpenFailed{o->path, "no memory"});
@@ -191,7 +191,7 @@ class Line {
   template <class Answer>
   void reserve(std::size_t node, const wire::Setup& setup, const Answer& answer) {
     if (has_room && !has_room(node, setup)) {
-      wire::Refuse why{setup.path, Errc::refused, Resource::link, address_of(node), ms(3), ms(20), 250'000'000'000, "full", false};
+      wire::Refuse why{setup.path, Errc::refused, Resource::link, address_of(node), ms(3), ms(20), 250'000'000'000, "full", false, 0};
       answer(Denied{why});
       return;
     }
