@@ -57,6 +57,8 @@ inline constexpr std::uint32_t mtu_bytes_max = 9'216;   // jumbo frames
 inline constexpr std::uint32_t fragment_bytes_min = 256;  // fragments of one message are equally long but the last; the smallest MTU carries more
 inline constexpr std::uint32_t signal_bytes = 1'200;    // one signalling packet, without UDP and IP headers
 static_assert(signal_bytes + 8 + 40 <= mtu_bytes_min, "a signalling packet fits every link, IPv6 headers included");
+inline constexpr std::uint32_t detours = 4;             // other routes that one set-up may try at all nodes together
+inline constexpr std::uint32_t alternatives = 8;        // routes to one destination that are looked at in a node
 inline constexpr std::uint32_t hops = 16;               // hop limit of a set-up (loops end here)
 
 // --- absences of the host, and clocks that differ ---

@@ -162,7 +162,7 @@ std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, cons
 
 std::optional<wire::Refuse> Books::set_aside(const PathId& path, const Place& place, const Sizes& sizes) {
   Pool& packets = packets_[place.worker];
-  wire::Refuse why{path, Errc::refused, Resource::memory, {}, {}, {}, 0, {}, false, 0};
+  wire::Refuse why{path, Errc::refused, Resource::memory, {}, {}, {}, 0, {}, false, 0, 0};
   if (sizes.queue_bytes > memory_.size - memory_.used) {
     why.text = fmt::format("{} bytes of message buffers wanted, {} left", sizes.queue_bytes, memory_.size - memory_.used);
     return why;
@@ -184,7 +184,7 @@ std::optional<wire::Refuse> Books::set_aside(const PathId& path, const Place& pl
 
 wire::Refuse Books::explain(const PathId& path, std::span<const admission::StageRequest> requests,
                             const admission::LedgerRefusal& why) const {
-  wire::Refuse r{path, Errc::refused, why.refusal.resource, {}, {}, {}, 0, {}, false, 0};
+  wire::Refuse r{path, Errc::refused, why.refusal.resource, {}, {}, {}, 0, {}, false, 0, 0};
   if (why.request < requests.size()) {
     const auto view = ledger_.view(requests[why.request].stage);
     r.again = view.tentative > 0 || view.draining > 0;

@@ -68,6 +68,7 @@ struct NodeConfig {
 struct NextHop {
   std::uint32_t link = 0;
   Endpoint neighbour{};                    // its data endpoint
+  friend bool operator==(const NextHop&, const NextHop&) = default;
 };
 
 // Where a destination lies. Called from inside Node::step(); must not call back.
@@ -76,6 +77,8 @@ class Router {
   virtual ~Router() = default;
   // nullopt: no route. Never called for this node's own addresses.
   [[nodiscard]] virtual std::optional<NextHop> next_hop(const IpAddress& destination) const = 0;
+  // Further ways there, best first, for when that one is refused; it may be among them. At most limits::alternatives.
+  [[nodiscard]] virtual std::vector<NextHop> alternatives(const IpAddress&) const { return {}; }
 };
 
 }  // namespace rtchan::node

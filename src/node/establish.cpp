@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <cassert>
 
+#include "base/limits.hpp"
 #include "node/hints.hpp"
 #include "node/state.hpp"
 
 namespace rtchan::node {
 
 wire::Refuse Node::State::refusal(const PathId& path, Errc code, std::string text) const {
-  return wire::Refuse{path, code, Resource::none, own_address(), {}, {}, 0, std::move(text), false, 0};
+  return wire::Refuse{path, code, Resource::none, own_address(), {}, {}, 0, std::move(text), false, 0, 0};
 }
 
 // --- ask --------------------------------------------------------------------------------------------------------
@@ -32,6 +33,8 @@ void Node::State::open_path(const PathId& last) {
   c.signalled = true;
   wire::Setup setup = *c.setup;
   setup.path = c.path;
+  setup.detours = limits::detours;
+  c.refused_ways.clear();
   setup.patience_ms = static_cast<std::uint32_t>(std::max<Duration>(Duration{0}, c.give_up - now) / std::chrono::milliseconds{1});
   channels.insert(std::move(moved));
   engine_step(rtcop::Open{std::move(setup)});
@@ -44,7 +47,7 @@ void Node::State::reserve(const rtcop::Reserve& ask) {
   Channel& c = channels[path];
   c.path = path;
   c.signalled = true;
-  if (ask.from) {  // somebody else's: not known here before
+  if (ask.from && !ask.refused) {  // somebody else's: not known here before
     c.source = ask.setup.source;
     c.destination = ask.setup.destination;
     c.source_uid = ask.setup.source_uid;
@@ -53,12 +56,46 @@ void Node::State::reserve(const rtcop::Reserve& ask) {
     c.role = is_own(c.destination.address) ? clips::Role::incoming : clips::Role::forward;
     if (c.role == clips::Role::incoming) c.extensions = ask.setup.extensions;
   }
-  auto reserved = try_reserve(c, ask);
+  auto reserved = try_ways(c, ask);
   if (reserved) {
     engine_step(*std::move(reserved));
   } else {
     engine_step(rtcop::Denied{std::move(reserved.error())});
   }
+}
+
+// One way after the other, as long as another may make a difference.
+std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_ways(Channel& c, const rtcop::Reserve& ask) {
+  std::optional<wire::Refuse> refused = ask.refused;
+  for (;;) {
+    if (refused) {
+      give_up_way(c);
+      if (c.role == clips::Role::incoming || !next_way(c, ask)) return std::unexpected(*std::move(refused));
+    }
+    auto answer = try_reserve(c, ask);
+    if (answer) return answer;
+    const bool of_the_link = answer.error().resource == Resource::link || answer.error().code == Errc::no_route;
+    if (!of_the_link || !c.place.out) return answer;
+    refused = std::move(answer.error());
+  }
+}
+
+// What is held for a way that was refused, here or further on.
+void Node::State::give_up_way(Channel& c) {
+  if (c.place.out) c.refused_ways.push_back({*c.place.out, c.next_hop});
+  give_queue_back(c);
+  release_reservation(c);
+  c.place = {};
+}
+
+// Not back to where the set-up comes from, nor where it was refused before.
+std::optional<NextHop> Node::State::next_way(const Channel& c, const rtcop::Reserve& ask) const {
+  if (c.refused_ways.empty()) return router.next_hop(c.destination.address);
+  for (const NextHop& way : router.alternatives(c.destination.address)) {
+    const bool back = ask.from && ask.from->link == way.link && ask.from->address == way.neighbour;
+    if (!back && std::ranges::find(c.refused_ways, way) == c.refused_ways.end()) return way;
+  }
+  return std::nullopt;
 }
 
 std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c, const rtcop::Reserve& ask) {
@@ -121,7 +158,7 @@ std::optional<wire::Refuse> Node::State::place_channel(Channel& c, const rtcop::
     c.place.worker = config.links[c.in_link].worker;
     check(c.in_link);
   } else {
-    const auto hop = router.next_hop(c.destination.address);
+    const auto hop = next_way(c, ask);
     if (!hop || hop->link >= config.links.size()) {
       return refusal(c.path, Errc::no_route, fmt::format("no route to {}", c.destination.address.text()));
     }
@@ -248,6 +285,7 @@ void Node::State::open_clip(const rtcop::OpenClip& open) {
   clips::ClipSpec spec = clip_spec(c, final, open.terms);
   spec.next_label = open.next_label;
   c.plan.reset();
+  c.refused_ways = {};
   emit(OpenClip{c.place.worker, spec, c.session.value_or(SessionId{}), c.id, c.queue});
 }
 

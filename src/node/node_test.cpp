@@ -6,6 +6,7 @@
 
 #include "base/limits.hpp"
 #include "node/testing/world.hpp"
+#include "wire/data_packet.hpp"
 
 namespace rtchan::node {
 namespace {
@@ -444,7 +445,7 @@ TEST(Channel, over_links_of_different_mtu_is_cut_to_the_narrowest) {
     const clips::ClipSpec& spec = world.clips(host).begin()->second.spec;
     EXPECT_EQ(spec.packets_per_message, 5U) << host << ": of 1,200 bytes each";
     if (host == 0) {
-      EXPECT_EQ(spec.packet_bytes, 1'200U + wire::fragment_overhead_bytes);
+      EXPECT_EQ(spec.packet_bytes, 1'200U + static_cast<std::uint32_t>(rtchan::wire::fragment_overhead_bytes));
     }
   }
 }

@@ -72,6 +72,7 @@ struct Channel {
   Books::Place place{};
   std::uint32_t in_link = 0;           // incoming, forward
   Endpoint next_hop{};
+  std::vector<NextHop> refused_ways;   // until committed
   std::unique_ptr<Plan> plan;          // until committed
   Minima minima{};
   Delays delays{};
@@ -135,7 +136,10 @@ struct Node::State {
   // establish.cpp
   void open_path(const PathId& path);
   void reserve(const rtcop::Reserve& ask);
+  [[nodiscard]] std::expected<rtcop::Reserved, wire::Refuse> try_ways(Channel& c, const rtcop::Reserve& ask);
   [[nodiscard]] std::expected<rtcop::Reserved, wire::Refuse> try_reserve(Channel& c, const rtcop::Reserve& ask);
+  [[nodiscard]] std::optional<NextHop> next_way(const Channel& c, const rtcop::Reserve& ask) const;
+  void give_up_way(Channel& c);
   [[nodiscard]] std::optional<wire::Refuse> place_channel(Channel& c, const rtcop::Reserve& ask);
   [[nodiscard]] std::optional<wire::Refuse> cut_packets(const Channel& c, wire::Promised& promised) const;
   [[nodiscard]] std::optional<wire::Refuse> find_listener(Channel& c);

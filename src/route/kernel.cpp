@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 
+#include "base/limits.hpp"
 #include "route/router.hpp"
 
 namespace rtchan::route {
@@ -100,7 +101,96 @@ int ask(const IpAddress& destination, Answer& answer) {
   return sent < 0 ? sent : nl_recvmsgs_default(socket.get());
 }
 
+// A route of the main table to the destination, one for each of its next hops.
+struct Way {
+  unsigned bits = 0;       // of its prefix
+  std::uint32_t metric = 0;
+  int interface = 0;
+  std::optional<IpAddress> gateway;
+};
+
+struct Table {
+  const IpAddress& destination;
+  std::vector<Way> ways;
+};
+
+void take_multipath(nlattr* attribute, const rtmsg* route, Way way, std::vector<Way>& out) {
+  auto* hop = static_cast<rtnexthop*>(nla_data(attribute));
+  for (int left = nla_len(attribute); RTNH_OK(hop, left);) {
+    nlattr* attributes[RTA_MAX + 1]{};
+    const int bytes = static_cast<int>(hop->rtnh_len) - static_cast<int>(RTNH_LENGTH(0));
+    if (nla_parse(attributes, RTA_MAX, reinterpret_cast<nlattr*>(RTNH_DATA(hop)), bytes, nullptr) < 0) return;
+    way.interface = hop->rtnh_ifindex;
+    way.gateway = gateway_of(route, attributes);
+    if ((hop->rtnh_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) == 0) out.push_back(way);
+    left -= RTNH_ALIGN(hop->rtnh_len);
+    hop = RTNH_NEXT(hop);
+  }
+}
+
+int take_way(nl_msg* message, void* argument) {
+  auto& table = *static_cast<Table*>(argument);
+  nlmsghdr* header = nlmsg_hdr(message);
+  if (header->nlmsg_type != RTM_NEWROUTE || !nlmsg_valid_hdr(header, sizeof(rtmsg))) return NL_SKIP;
+  const auto* route = static_cast<const rtmsg*>(nlmsg_data(header));
+  nlattr* attributes[RTA_MAX + 1]{};
+  if (nlmsg_parse(header, sizeof(rtmsg), attributes, RTA_MAX, nullptr) < 0) return NL_SKIP;
+  const bool usable = route->rtm_type == RTN_UNICAST && route->rtm_table == RT_TABLE_MAIN && route->rtm_tos == 0 &&
+                      (route->rtm_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN | RTM_F_CLONED)) == 0;
+  if (!usable) return NL_SKIP;
+  const unsigned narrower = table.destination.is_v4() ? 96 : 0;  // IPv4 is kept IPv4-mapped
+  Prefix to{{}, static_cast<std::uint8_t>(route->rtm_dst_len + narrower)};
+  if (attributes[RTA_DST] != nullptr) {
+    const auto address = address_from(route->rtm_family, nla_data(attributes[RTA_DST]), nla_len(attributes[RTA_DST]));
+    if (!address) return NL_SKIP;
+    to.address = *address;
+    if (!to.contains(table.destination)) return NL_SKIP;
+  } else if (route->rtm_dst_len != 0) {
+    return NL_SKIP;
+  }
+  Way way{.bits = to.bits, .metric = 0, .interface = 0, .gateway = std::nullopt};
+  if (attributes[RTA_PRIORITY] != nullptr) way.metric = nla_get_u32(attributes[RTA_PRIORITY]);
+  if (attributes[RTA_MULTIPATH] != nullptr) {
+    take_multipath(attributes[RTA_MULTIPATH], route, way, table.ways);
+  } else if (attributes[RTA_OIF] != nullptr) {
+    way.interface = static_cast<int>(nla_get_u32(attributes[RTA_OIF]));
+    way.gateway = gateway_of(route, attributes);
+    table.ways.push_back(way);
+  }
+  return NL_OK;
+}
+
+// Empty where the kernel does not answer.
+std::vector<Way> main_table(const IpAddress& destination) {
+  Table table{destination, {}};
+  const std::unique_ptr<nl_sock, Free> socket(nl_socket_alloc());
+  if (!socket || nl_connect(socket.get(), NETLINK_ROUTE) < 0) return {};
+  nl_socket_modify_cb(socket.get(), NL_CB_VALID, NL_CB_CUSTOM, take_way, &table);
+  rtmsg query{};
+  query.rtm_family = destination.is_v4() ? AF_INET : AF_INET6;
+  const std::unique_ptr<nl_msg, Free> message(nlmsg_alloc_simple(RTM_GETROUTE, NLM_F_DUMP));
+  if (!message || nlmsg_append(message.get(), &query, sizeof query, NLMSG_ALIGNTO) < 0) return {};
+  if (nl_send_auto(socket.get(), message.get()) < 0 || nl_recvmsgs_default(socket.get()) < 0) return {};
+  return std::move(table.ways);
+}
+
 }  // namespace
+
+std::vector<Hop> KernelRouter::alternatives(const IpAddress& destination) {
+  std::vector<Hop> hops;
+  if (const auto first = next_hop(destination); first && !first->local) hops.push_back(*first);
+  std::vector<Way> ways = main_table(destination);
+  std::ranges::stable_sort(ways, [](const Way& a, const Way& b) {
+    return a.bits != b.bits ? a.bits > b.bits : a.metric < b.metric;
+  });
+  for (const Way& way : ways) {
+    const auto link = std::ranges::find(interfaces_, way.interface);
+    if (link == interfaces_.end() || hops.size() >= limits::alternatives) continue;
+    const Hop hop{way.gateway.value_or(destination), static_cast<std::uint32_t>(link - interfaces_.begin()), false};
+    if (std::ranges::find(hops, hop) == hops.end()) hops.push_back(hop);
+  }
+  return hops;
+}
 
 std::expected<Hop, Error> KernelRouter::next_hop(const IpAddress& destination) {
   Answer answer;

@@ -26,6 +26,9 @@ class Router {
   virtual ~Router() = default;
   // Fails with no_route (text names the destination and why), or system.
   [[nodiscard]] virtual std::expected<Hop, Error> next_hop(const IpAddress& destination) = 0;
+  // Every way there, best first, next_hop()'s among them; at most limits::alternatives. For when that one does not do: may
+  // cost a look at the whole table. Errors: none is known.
+  [[nodiscard]] virtual std::vector<Hop> alternatives(const IpAddress& destination) = 0;
 };
 
 // An address range: the first `bits` bits count. For IPv4 `bits` is 0..32 in text and 96..128 here.
@@ -43,22 +46,25 @@ struct StaticRoute {
   std::uint32_t link = 0;
 };
 
-// Longest prefix wins; among equals the first.
+// Longest prefix wins; among equals the first. The others are the alternatives, in this order.
 class StaticRouter final : public Router {
  public:
   explicit StaticRouter(std::vector<StaticRoute> routes) : routes_(std::move(routes)) {}
   [[nodiscard]] std::expected<Hop, Error> next_hop(const IpAddress& destination) override;
+  [[nodiscard]] std::vector<Hop> alternatives(const IpAddress& destination) override;
 
  private:
   std::vector<StaticRoute> routes_;
 };
 
-// Asks the kernel each time (RTM_GETROUTE): the answer follows policy rules, metrics and routing daemons.
+// Asks the kernel each time (RTM_GETROUTE): the answer follows policy rules, metrics and routing daemons. The alternatives are
+// the other routes of the main table: next hops of equal cost, then larger metrics, then shorter prefixes.
 class KernelRouter final : public Router {
  public:
   // interface_indices[i]: kernel index of link i's interface.
   explicit KernelRouter(std::vector<int> interface_indices) : interfaces_(std::move(interface_indices)) {}
   [[nodiscard]] std::expected<Hop, Error> next_hop(const IpAddress& destination) override;
+  [[nodiscard]] std::vector<Hop> alternatives(const IpAddress& destination) override;
 
  private:
   std::vector<int> interfaces_;
@@ -69,6 +75,7 @@ class RouterChain final : public Router {
  public:
   explicit RouterChain(std::vector<Router*> routers) : routers_(std::move(routers)) {}
   [[nodiscard]] std::expected<Hop, Error> next_hop(const IpAddress& destination) override;
+  [[nodiscard]] std::vector<Hop> alternatives(const IpAddress& destination) override;
 
  private:
   std::vector<Router*> routers_;

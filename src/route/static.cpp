@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <functional>
 
+#include "base/limits.hpp"
 #include "route/router.hpp"
 
 namespace rtchan::route {
@@ -42,6 +45,28 @@ std::expected<Hop, Error> StaticRouter::next_hop(const IpAddress& destination) {
         Error{.code = Errc::no_route, .text = fmt::format("no configured route to {}", destination.text())});
   }
   return Hop{best->via.value_or(destination), best->link, false};
+}
+
+std::vector<Hop> StaticRouter::alternatives(const IpAddress& destination) {
+  std::vector<const StaticRoute*> fit;
+  for (const StaticRoute& route : routes_) {
+    if (route.to.contains(destination)) fit.push_back(&route);
+  }
+  std::ranges::stable_sort(fit, std::greater{}, [](const StaticRoute* r) { return r->to.bits; });
+  if (fit.size() > limits::alternatives) fit.resize(limits::alternatives);
+  std::vector<Hop> hops;
+  for (const StaticRoute* route : fit) hops.push_back({route->via.value_or(destination), route->link, false});
+  return hops;
+}
+
+std::vector<Hop> RouterChain::alternatives(const IpAddress& destination) {
+  std::vector<Hop> all;
+  for (Router* router : routers_) {
+    for (const Hop& hop : router->alternatives(destination)) {
+      if (all.size() < limits::alternatives && std::ranges::find(all, hop) == all.end()) all.push_back(hop);
+    }
+  }
+  return all;
 }
 
 std::expected<Hop, Error> RouterChain::next_hop(const IpAddress& destination) {

@@ -1,5 +1,7 @@
 #include "rtcd/links.hpp"
 
+#include "base/limits.hpp"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -138,8 +140,22 @@ std::optional<node::NextHop> Routes::next_hop(const IpAddress& destination) cons
   auto hop = configured_.next_hop(destination);
   if (!hop) hop = kernel_.next_hop(destination);
   if (!hop || hop->local) return std::nullopt;
-  const auto port = ports_.find({hop->neighbour, hop->link});
-  return node::NextHop{hop->link, {hop->neighbour, port != ports_.end() ? port->second : link_ports_[hop->link]}};
+  return with_port(*hop);
+}
+
+std::vector<node::NextHop> Routes::alternatives(const IpAddress& destination) const {
+  std::vector<node::NextHop> ways;
+  for (route::Router* router : std::initializer_list<route::Router*>{&configured_, &kernel_}) {
+    for (const route::Hop& hop : router->alternatives(destination)) {
+      if (ways.size() < limits::alternatives) ways.push_back(with_port(hop));
+    }
+  }
+  return ways;
+}
+
+node::NextHop Routes::with_port(const route::Hop& hop) const {
+  const auto port = ports_.find({hop.neighbour, hop.link});
+  return node::NextHop{hop.link, {hop.neighbour, port != ports_.end() ? port->second : link_ports_[hop.link]}};
 }
 
 }  // namespace rtchan::rtcd

@@ -48,8 +48,10 @@ class Routes final : public node::Router {
  public:
   Routes(const Config& config, const std::vector<Link>& links);
   [[nodiscard]] std::optional<node::NextHop> next_hop(const IpAddress& destination) const override;
+  [[nodiscard]] std::vector<node::NextHop> alternatives(const IpAddress& destination) const override;
 
  private:
+  [[nodiscard]] node::NextHop with_port(const route::Hop& hop) const;
   mutable route::StaticRouter configured_;
   mutable route::KernelRouter kernel_;
   std::map<std::pair<IpAddress, std::uint32_t>, std::uint16_t> ports_;  // of neighbours that differ from the link's

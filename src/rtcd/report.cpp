@@ -106,15 +106,13 @@ json channel_json(const node::ChannelStatus& c, const Surroundings& with) {
     entry["counters"] = std::move(seen);
   }
   if (!guaranteed) return entry;
-  // A link is a stage of what leaves; all links of the worker count, since the path does not name its own.
+  // A link is a stage of what leaves.
   std::vector<std::string> reasons;
   if (c.voided) {
     entry["class"] = "void";
   } else {
     std::optional<std::size_t> link;
-    for (std::size_t i = 0; c.role != "receiving" && i < with.links.size(); ++i) {
-      if (with.links[i].worker == c.worker) link = i;
-    }
+    if (c.has_link) link = c.link;
     reasons = conditions(with, c.has_clip ? c.worker : 0, link);
     entry["class"] = reasons.empty() ? "exact" : "conditional";
   }

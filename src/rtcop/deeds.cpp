@@ -21,6 +21,7 @@ void Engine::perform(Deed deed, const PathId& id, Path& path, const Cause& cause
     case Deed::pass_confirm: return pass_confirm(id, path);
     case Deed::pass_start: return pass_start(id, path);
     case Deed::refuse_back: return refuse_back(id, path, *cause.refuse);
+    case Deed::detour: return detour(path, *cause.refuse);
     case Deed::give_up: return give_up(id, path, cause);
     case Deed::end: return end(id, path, cause);
     case Deed::pass_void: return pass_void(id, path, cause);
@@ -28,7 +29,7 @@ void Engine::perform(Deed deed, const PathId& id, Path& path, const Cause& cause
 }
 
 void Engine::pass_setup(const PathId& id, Path& path, const Cause& cause) {
-  path.setup->promised = cause.reserved->promised;
+  path.arrived = std::exchange(path.setup->promised, cause.reserved->promised);
   if (!cause.reserved->next) return ask(id, path);
   const NeighbourIndex next = neighbour(cause.reserved->next->link, cause.reserved->next->address);
   if (next == nobody || neighbours_[next].neighbour->full()) {
@@ -147,7 +148,31 @@ void Engine::tell_voided(std::string_view why, const IpAddress& hop) {
 
 // --- the ways out -----------------------------------------------------------------------------------------------
 
-void Engine::refuse_back(const PathId& id, Path& path, const wire::Refuse& why) {
+// Downstream has refused, so it holds nothing. Where that may be different by another route, the node is asked for one, with the
+// set-up as it had come here; what it holds for the refused one it gives back first. The set-up carries how many such
+// detours all nodes together may still take, and a refusal how many are left, so that they are not tried in every order.
+void Engine::detour(Path& path, const wire::Refuse& why) {
+  wire::Setup& setup = *path.setup;
+  const bool may_differ = why.code == Errc::refused || why.code == Errc::exhausted || why.code == Errc::no_route;
+  setup.detours = std::min(setup.detours, why.detours);
+  if (path.destination || path.down == nobody || !may_differ || setup.detours == 0) {
+    pending_denials_.push_back(why);
+    return;
+  }
+  --setup.detours;
+  setup.promised = path.arrived;
+  --setup.hops;
+  leave(std::exchange(path.down, nobody));
+  path.told_down = false;
+  path.setup_number = 0;
+  std::optional<Hop> from;
+  if (!path.source) from = Hop{neighbours_[path.up].neighbour->link(), neighbours_[path.up].neighbour->address()};
+  out_->emplace_back(Reserve{setup, from, why});
+}
+
+void Engine::refuse_back(const PathId& id, Path& path, const wire::Refuse& because) {
+  wire::Refuse why = because;
+  why.detours = path.setup != nullptr ? path.setup->detours : std::uint8_t{0};
   if (!path.source) send(path.up, id, why);
   Cause cause;
   cause.reason = wire::TeardownReason::failed;

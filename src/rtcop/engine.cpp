@@ -38,7 +38,7 @@ void Engine::step(Instant now, const Event& event, std::vector<Action>& out) {
       cause.label = e.label;
       happen(e.path, PathEvent::opened, cause);
     } else if constexpr (std::is_same_v<T, OpenFailed>) {
-      const wire::Refuse why{e.path, Errc::exhausted, Resource::memory, config_.address, {}, {}, 0, e.why, false, 0};
+      const wire::Refuse why{e.path, Errc::exhausted, Resource::memory, config_.address, {}, {}, 0, e.why, false, 0, 0};
       cause.refuse = &why;
       cause.reason = wire::TeardownReason::failed;
       cause.hop = config_.address;
@@ -62,12 +62,24 @@ void Engine::step(Instant now, const Event& event, std::vector<Action>& out) {
     }
   };
   std::visit(handle, event);
+  settle_pending();
+  out_ = nullptr;
+}
+
+// What an end, or a node without another route, says to itself.
+void Engine::settle_pending() {
+  while (!pending_denials_.empty()) {
+    const wire::Refuse why = std::move(pending_denials_.front());
+    pending_denials_.pop_front();
+    Cause cause;
+    cause.refuse = &why;
+    happen(why.path, PathEvent::denied, cause);
+  }
   while (!pending_.empty()) {
     const Pending next = pending_.front();
     pending_.pop_front();
     happen(next.path, next.event, Cause{});
   }
-  out_ = nullptr;
 }
 
 void Engine::flush(Instant now, std::vector<Action>& out) {
@@ -89,11 +101,7 @@ void Engine::flush(Instant now, std::vector<Action>& out) {
     for (const auto& message : failed) undelivered(index, message);
     if (neighbours_[index].neighbour->fell_silent(now)) silent(index);
   }
-  while (!pending_.empty()) {
-    const Pending next = pending_.front();
-    pending_.pop_front();
-    happen(next.path, next.event, Cause{});
-  }
+  settle_pending();
   for (std::size_t i = 0; i < touched_.size(); ++i) {
     Slot& slot = neighbours_[touched_[i]];
     if (slot.neighbour == nullptr) continue;
@@ -204,7 +212,7 @@ void Engine::undelivered(NeighbourIndex from, const Neighbour::Undelivered& mess
   // The hop that it failed at is the neighbour, not this node.
   const auto text = neighbour.collided() ? fmt::format("{} is refused, since its host id is claimed by another host too,", config_.address.text())
                                          : fmt::format("no rtcd answers {}", config_.address.text());
-  const wire::Refuse why{message.path, Errc::timed_out, Resource::none, neighbour.address().address, {}, {}, 0, text, false, 0};
+  const wire::Refuse why{message.path, Errc::timed_out, Resource::none, neighbour.address().address, {}, {}, 0, text, false, 0, 0};
   Cause cause;
   cause.refuse = &why;
   cause.reason = wire::TeardownReason::lost;

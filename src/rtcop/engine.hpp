@@ -52,7 +52,13 @@ using Event = std::variant<Open, Reserved, Denied, Agreed, Rejected, Opened, Ope
 
 // --- actions ----------------------------------------------------------------------------------------------------
 struct Transmit { std::uint32_t link; Endpoint to; std::vector<std::byte> bytes; };
-struct Reserve { wire::Setup setup; std::optional<Hop> from; };  // from: nullopt at the source
+struct Reserve {
+  wire::Setup setup;
+  std::optional<Hop> from;                           // nullopt at the source
+  // Set: the path is held here already, and the route that it took was refused so. Give back what is held, take another
+  // route, or deny with this.
+  std::optional<wire::Refuse> refused{};
+};
 struct Ask { PathId path; };                         // the destination's agent
 struct OpenClip { PathId path; wire::Terms terms; Label next_label; };
 struct Establish { PathId path; Label next_label; };  // an end: tell the application that it has its channel
@@ -128,6 +134,8 @@ class Engine {
     std::string_view why{};    // voided
   };
 
+  void settle_pending();
+
   // paths.cpp
   void happen(const PathId& id, PathEvent event, const Cause& cause);
   [[nodiscard]] bool entitled(const Path& path, PathEvent event, NeighbourIndex from) const;
@@ -157,6 +165,7 @@ class Engine {
   void pass_confirm(const PathId& id, Path& path);
   void pass_start(const PathId& id, Path& path);
   void refuse_back(const PathId& id, Path& path, const wire::Refuse& why);
+  void detour(Path& path, const wire::Refuse& why);
   void give_up(const PathId& id, Path& path, const Cause& cause);
   void end(const PathId& id, Path& path, const Cause& cause);
   void pass_void(const PathId& id, const Path& path, const Cause& cause);
@@ -216,6 +225,7 @@ class Engine {
   Instant slice_due_ = never;
   unsigned slice_ = 0;
   std::deque<Pending> pending_;
+  std::deque<wire::Refuse> pending_denials_;  // refusals that no other route answers
   EngineCounters counters_{};
 };
 

@@ -55,6 +55,34 @@ TEST(Path, refused_at_the_last_hop_frees_every_hop_and_says_what_would_fit) {
   EXPECT_EQ(gone.refusal->fitting_delay, ms(20));
 }
 
+// Every node on the way back is asked for another way, as often as the set-up may take one and no more.
+TEST(Path, refused_is_tried_by_other_ways_as_often_as_it_may) {
+  for (const int allowed : {0, 1, 2, 4}) {
+    Line line{5};
+    line.detours = static_cast<std::uint8_t>(allowed);
+    line.has_room = [](std::size_t node, const wire::Setup&) { return node != 4; };
+    const PathId path = line.open(0, 4);
+    line.run(seconds{1});
+    ASSERT_TRUE(line.holdings[0].gone.contains(path));
+    EXPECT_EQ(line.holdings[0].gone.at(path).refusal->hop, testing::address_of(4));
+    int tried = 0;
+    for (const auto& holdings : line.holdings) tried += holdings.detours;
+    EXPECT_EQ(tried, allowed);
+    EXPECT_TRUE(line.clean());
+  }
+}
+
+TEST(Path, that_no_way_can_help_is_refused_at_once) {
+  Line line{4};
+  line.detours = 4;
+  line.agent = [](const PathId&) { return std::optional{false}; };
+  const PathId path = line.open(0, 3);
+  line.run(seconds{1});
+  EXPECT_EQ(line.holdings[0].gone.at(path).refusal->code, Errc::rejected_by_agent);
+  for (const auto& holdings : line.holdings) EXPECT_EQ(holdings.detours, 0);
+  EXPECT_TRUE(line.clean());
+}
+
 TEST(Path, that_cannot_meet_its_delay_learns_which_delay_would_do) {
   Line line{3};
   const PathId path = line.open(0, 2, seconds{10}, ms(1));

@@ -58,6 +58,7 @@ enum class Deed : std::uint8_t {
   pass_confirm,  // CONFIRM downstream; at the destination: tell the application, event start
   pass_start,    // START upstream; at the source: tell the application
   refuse_back,   // REFUSE upstream; the node frees
+  detour,        // ask the node for resources on another route; it has none: denied
   give_up,       // REFUSE upstream, TEARDOWN downstream; the node frees
   end,           // TEARDOWN to both neighbours but the one who said so; the node frees
   pass_void,     // VOIDED to both neighbours but the one who said so; the node tells its application
@@ -85,6 +86,7 @@ struct Path {
   bool told_down = false;                    // the SETUP was queued: downstream may know of the path
   std::uint64_t setup_number = 0;            // of that SETUP
   std::unique_ptr<wire::Setup> setup;        // as sent on; only until committed
+  wire::Promised arrived{};                  // what it had promised when it came
   wire::Terms terms{};
   Label next_label{};                        // downstream's
   Label label{};                             // ours

@@ -96,7 +96,9 @@ void Engine::start(const PathId& id, const Cause& cause) {
     if (cause.from == nobody) {
       out_->emplace_back(Gone{id, PathState::none, *why, wire::TeardownReason::failed, config_.address});
     } else {
-      turn_away(cause.from, *why);
+      wire::Refuse said = *why;
+      said.detours = cause.setup->detours;
+      turn_away(cause.from, said);
     }
     return;
   }
@@ -114,13 +116,13 @@ void Engine::start(const PathId& id, const Cause& cause) {
     from = Hop{neighbours_[cause.from].neighbour->link(), neighbours_[cause.from].neighbour->address()};
   }
   set_expiry(id, path, now_ + patience);
-  out_->emplace_back(Reserve{*path.setup, from});
+  out_->emplace_back(Reserve{*path.setup, from, std::nullopt});
 }
 
 void Engine::turn_away(NeighbourIndex from, const wire::Refuse& why) { send(from, why.path, why); }
 
 wire::Refuse Engine::refusal(const PathId& path, Errc code, std::string text) const {
-  return wire::Refuse{path, code, Resource::none, config_.address, {}, {}, 0, std::move(text), false, 0};
+  return wire::Refuse{path, code, Resource::none, config_.address, {}, {}, 0, std::move(text), false, 0, 0};
 }
 
 // --- the clocks -------------------------------------------------------------------------------------------------

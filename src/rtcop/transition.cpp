@@ -66,7 +66,7 @@ Transition transition(PathState state, PathEvent event) noexcept {
       return before_commit(state, event);
     case tentative:
       if (event == PathEvent::commit) return {opening, open_clip};
-      if (event == PathEvent::refuse) return {none, refuse_back};
+      if (event == PathEvent::refuse) return {reserving, detour};
       return before_commit(state, event);
     case opening:
       if (event == PathEvent::opened) return {committed, pass_commit};
@@ -127,6 +127,7 @@ const char* name(Deed deed) noexcept {
     case pass_confirm: return "pass confirm";
     case pass_start: return "pass start";
     case refuse_back: return "refuse back";
+    case detour: return "detour";
     case give_up: return "give up";
     case end: return "end";
     case pass_void: return "pass void";

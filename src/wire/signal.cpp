@@ -157,6 +157,7 @@ void encode(ByteWriter& w, const Setup& m) {
   w.put(m.hops);
   w.put(m.hop_limit);
   w.put(static_cast<std::uint8_t>(m.tight));
+  w.put(m.detours);
   w.put(m.patience_ms);
   encode(w, m.promised);
   assert(extension_bytes(m.extensions) <= signal_extension_bytes);
@@ -177,6 +178,7 @@ Setup decode_setup(ByteReader& r) {
   m.hops = r.get<std::uint8_t>();
   m.hop_limit = r.get<std::uint8_t>();
   m.tight = get_bool(r);
+  m.detours = r.get<std::uint8_t>();
   m.patience_ms = r.get<std::uint32_t>();
   m.promised = decode_promised(r);
   if (m.hop_limit > limits::hops) r.fail();
@@ -220,6 +222,7 @@ void encode(ByteWriter& w, const Refuse& m) {
   put(w, m.fitting_delay);
   w.put(m.fitting_rate_nano);
   w.put(static_cast<std::uint8_t>(m.again));
+  w.put(m.detours);
   w.put(m.fragment_bytes);
   const std::string text = printable(m.text);
   if (text.empty()) return;
@@ -237,6 +240,7 @@ Refuse decode_refuse(ByteReader& r) {
   m.fitting_delay = get_duration(r);
   m.fitting_rate_nano = r.get<std::uint64_t>();
   m.again = get_bool(r);
+  m.detours = r.get<std::uint8_t>();
   m.fragment_bytes = get_fragment_bytes(r);
   return m;
 }

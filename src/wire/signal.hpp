@@ -101,6 +101,7 @@ struct Setup {
   std::uint8_t hops{};              // nodes passed
   std::uint8_t hop_limit = limits::hops;
   bool tight{};                     // every stage at its exact minimum (slower, and in others' way); else with some room
+  std::uint8_t detours = 0;         // how often nodes may still try another route when one was refused
   std::uint32_t patience_ms{};      // how much longer the asker waits
   Promised promised{};
   std::vector<Extension> extensions;
@@ -138,6 +139,7 @@ struct Refuse {
   std::uint64_t fitting_rate_nano{};
   std::string text;                 // printable ASCII
   bool again{};                     // others are being set up or torn down there right now: it may fit in a moment
+  std::uint8_t detours = 0;         // that are left
   std::uint32_t fragment_bytes{};   // packets may carry no more there: cut messages smaller, and it may fit. 0: not the reason
 };
 

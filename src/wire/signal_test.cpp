@@ -37,7 +37,7 @@ std::vector<SignalBody> one_of_each() {
       Confirm{path},
       Start{path},
       Refuse{path, Errc::refused, Resource::link, *IpAddress::parse("10.0.0.2"), milliseconds{3}, milliseconds{9},
-             250'000'000'000, "link up: infeasible", true, 1'404},
+             250'000'000'000, "link up: infeasible", true, 3, 1'404},
       Teardown{path, TeardownReason::gone, *IpAddress::parse("10.0.0.2"), 12},
       Refresh{{{HostId{1}, 5}, {HostId{1}, 6}, {HostId{1}, 500'000}, {HostId{2}, 0}, {HostId{2}, UINT64_MAX}}},
       Voided{*IpAddress::parse("10.0.0.2"), "guard lost", {{HostId{1}, 5}, {HostId{2}, 7}}},
@@ -74,6 +74,7 @@ TEST(Signal, every_message_survives_the_wire) {
   const auto& refuse = std::get<Refuse>(packet->messages[6].body);
   EXPECT_EQ(refuse.text, "link up: infeasible");
   EXPECT_TRUE(refuse.again);
+  EXPECT_EQ(refuse.detours, 3U);
   EXPECT_EQ(refuse.fragment_bytes, 1'404U);
   EXPECT_EQ(std::get<Refresh>(packet->messages[8].body).paths, std::get<Refresh>(bodies[8]).paths);
   EXPECT_EQ(std::get<Voided>(packet->messages[9].body).paths, std::get<Voided>(bodies[9]).paths);

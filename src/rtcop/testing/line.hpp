@@ -27,6 +27,7 @@ struct Holdings {
   std::map<PathId, Gone> gone;
   std::map<PathId, Duration> delay;  // this node's share
   std::vector<std::string> remarks;
+  int detours = 0;               // times it was asked for another route
   std::map<PathId, std::string> voided;  // and who said so
 };
 
@@ -68,6 +69,7 @@ class Line {
     setup.source = Endpoint{address_of(from), 1};
     setup.destination = Endpoint{address_of(to), 7};
     setup.qos = wire::SignalQos{ServiceClass::guaranteed, ms(2), 500'000'000'000, 1, 1000, max_delay};
+    setup.detours = detours;
     setup.patience_ms = static_cast<std::uint32_t>(patience / ms(1));
     give(from, Open{setup});
     return setup.path;
@@ -138,6 +140,7 @@ class Line {
   std::vector<Cable> cables;
   std::vector<Holdings> holdings;
   std::uint64_t packets = 0;
+  std::uint8_t detours = 0;                                       // that a set-up may take
   Duration minimum = us(500);                                     // r of every node
   std::function<bool(std::size_t node, const wire::Setup&)> has_room;  // default: always
   std::function<bool(std::size_t node, const PathId&)> opens;          // default: always
@@ -161,12 +164,16 @@ class Line {
     const auto answer = [&](const Event& event) { engines_[node]->step(now, event, out); };
     if (const auto* t = std::get_if<Transmit>(&action)) {
       fly(node, *t);
-    } else if (const auto* r = std::get_if<Reserve>(&action)) {
+    } else if (const auto* r = std::get_if<Reserve>(&action); r != nullptr && r->refused) {
+      mine.reserved.erase(r->setup.path);
+      ++mine.detours;
+      answer(Denied{*r->refused});  // in a line there is no other way
+    } else if (r != nullptr) {
       reserve(node, r->setup, answer);
     } else if (const auto* a = std::get_if<Ask>(&action)) {
       const std::optional<bool> yes = agent ? agent(a->path) : std::optional{true};
       if (yes == std::optional{true}) answer(Agreed{a->path});
-      if (yes == std::optional{false}) answer(Rejected{wire::Refuse{a->path, Errc::rejected_by_agent, {}, {}, {}, {}, 0, {}, false, 0}});
+      if (yes == std::optional{false}) answer(Rejected{wire::Refuse{a->path, Errc::rejected_by_agent, {}, {}, {}, {}, 0, {}, false, 0, 0}});
     } else if (const auto* o = std::get_if<OpenClip>(&action)) {
       if (opens && !opens(node, o->path)) {
         answer(OpenFailed{o->path, "no memory"});
@@ -191,7 +198,7 @@ class Line {
   template <class Answer>
   void reserve(std::size_t node, const wire::Setup& setup, const Answer& answer) {
     if (has_room && !has_room(node, setup)) {
-      wire::Refuse why{setup.path, Errc::refused, Resource::link, address_of(node), ms(3), ms(20), 250'000'000'000, "full", false, 0};
+      wire::Refuse why{setup.path, Errc::refused, Resource::link, address_of(node), ms(3), ms(20), 250'000'000'000, "full", false, 0, 0};
       answer(Denied{why});
       return;
     }
