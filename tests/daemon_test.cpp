@@ -445,7 +445,7 @@ TEST_F(Daemons, NoCrowdOfQuestionsKeepsControlFromItsLeases) {
   std::vector<std::thread> crowd;
   for (int i = 0; i < 8; ++i) {
     crowd.emplace_back([&] {
-      const auto asking = session(*a_);
+      auto asking = session(*a_);
       while (asking && !enough) answers += asking->query("channels").has_value() ? 1 : 0;
     });
   }
