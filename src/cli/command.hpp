@@ -25,6 +25,10 @@ struct Chosen {
 CLI::App* add_command(CLI::App& root, Common& common, const std::string& name, const std::string& description,
                       const std::string& examples);
 
+// An option (or, without dashes, a place on the command line) that says where messages go. What cannot be an address with a
+// port is refused before anything is opened.
+CLI::Option* add_destination(CLI::App& app, const std::string& name, std::string& to, const std::string& description);
+
 [[nodiscard]] std::expected<Session, Error> open_session(const Common& common, Duration spin = Duration{0});
 // Complains; whatever kept us from a session, it is rtcd that cannot be used.
 ExitStatus no_session(Console& console, const Error& why);

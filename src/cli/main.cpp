@@ -23,6 +23,7 @@ int run(int argc, char** argv) {
   using namespace rtchan;
   CLI::App app{"rtc: guaranteed-QoS channels between hosts"};
   app.footer(footer);
+  app.set_version_flag("--version", "rtc " RTCHAN_VERSION);
   app.require_subcommand(1);
   cli::Chosen chosen;
   for (const auto add : {cli::add_send, cli::add_recv, cli::add_pipe, cli::add_perf, cli::add_ping, cli::add_status,

@@ -38,7 +38,7 @@ void add_offer(CLI::App& app, const std::string& flag, Offer& target, Parse pars
 }
 
 void add_sending_options(CLI::App& app, PerfOptions& o) {
-  app.add_option("--to", o.to, "send there: HOST:PORT or [IPv6]:PORT")->type_name("")->group("Sending");
+  add_destination(app, "--to", o.to, "send there: HOST:PORT or [IPv6]:PORT")->group("Sending");
   add_contract_options(app, o.contract);
   add_offer(app, "--offer", o.offer, parse_offer, "offer this many times the contracted rate: 5, 0.5, max [1]");
   add_offer(app, "--schedule", o.offer, parse_offer_schedule, "the same in steps, seconds:factor: 0:1,10:5,15:max");

@@ -110,7 +110,7 @@ void add_ping(CLI::App& root, Chosen& chosen) {
                               "  rtc ping --listen 7000\n"
                               "  rtc ping 10.0.0.2:7000 --count 100 --interval 10ms\n"
                               "  rtc ping 10.0.0.2:7000 --size 1KB --rate 1k/s --delay 5ms --json");
-  app->add_option("HOST:PORT", options->to, "where `rtc ping --listen PORT` (or `rtc perf --listen PORT`) answers")->type_name("");
+  add_destination(*app, "HOST:PORT", options->to, "where `rtc ping --listen PORT` (or `rtc perf --listen PORT`) answers");
   app->add_option("--listen", options->listen, "answer on this port")->type_name("PORT");
   app->add_option("--count", options->count, "end after this many")->check(CLI::PositiveNumber.description(""))->type_name("");
   add_quantity(*app, "--interval", options->interval, parse_duration, "from one to the next [1s]");

@@ -33,7 +33,7 @@ void add_pipe(CLI::App& root, Chosen& chosen) {
       "  rtc pipe --listen 7000 > copy.mp4\n"
       "  ffmpeg ... | rtc pipe --to 10.0.0.2:7000 --rate 4Mbit --delay 50ms\n"
       "  rtc pipe --to backup:7000 --rate 50Mbit --delay 200ms < image.raw");
-  app->add_option("--to", options->to, "where to: HOST:PORT or [IPv6]:PORT")->type_name("");
+  add_destination(*app, "--to", options->to, "where to: HOST:PORT or [IPv6]:PORT");
   app->add_option("--listen", options->listen, "receive one stream on this port")->type_name("PORT");
   add_quantity(*app, "--rate", options->needs.bits_per_second, parse_bit_rate, "bit rate that the stream needs at most: 4Mbit")
       ->group("Sending");

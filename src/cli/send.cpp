@@ -82,7 +82,7 @@ void add_send(CLI::App& root, Chosen& chosen) {
                               "  rtc send --to 10.0.0.2:7000 --rate 500/s --size 1KB --delay 5ms messages.txt\n"
                               "  journalctl -f | rtc send --to logger:7000 --rate 200/s --burst 50 --delay 100ms\n"
                               "  rtc send --to 10.0.0.2:7000 --blocks --size 30KB --rate 100/s --delay 50ms disk.img");
-  app->add_option("--to", options->to, "where to: HOST:PORT or [IPv6]:PORT")->required()->type_name("");
+  add_destination(*app, "--to", options->to, "where to: HOST:PORT or [IPv6]:PORT")->required();
   app->add_option("FILE", options->file, "what to send; - is standard input [-]")->type_name("");
   app->add_flag("--blocks", options->blocks,
                 "messages of exactly --size bytes; without it each line, with its newline, is a message");

@@ -10,6 +10,7 @@
 #include "cli/common/contract_options.hpp"
 #include "cli/common/table.hpp"
 #include "cli/patience.hpp"
+#include "cli/status_page.hpp"
 
 namespace rtchan::cli {
 
@@ -18,9 +19,15 @@ namespace {
 struct QueryOptions {
   Common common;
   std::optional<Duration> watch;
+  bool all = false;
 };
 
-ExitStatus show(Session& session, const std::string& what, Console& console, bool clear) {
+std::string page(const std::string& what, const nlohmann::ordered_json& value, bool all) {
+  if (what == "channels") return channels_table(value);
+  return all ? render(value) : status_page(value);
+}
+
+ExitStatus show(Session& session, const std::string& what, Console& console, bool clear, bool all) {
   const auto text = session.query(what);
   if (!text) return console.fail(what, text.error());
   const auto value = nlohmann::ordered_json::parse(*text, nullptr, false);
@@ -30,7 +37,7 @@ ExitStatus show(Session& session, const std::string& what, Console& console, boo
     std::fflush(stdout);
   } else {
     if (clear) fmt::print("\033[H\033[J");
-    std::string shown = what == "channels" ? channels_table(value) : render(value);
+    std::string shown = page(what, value, all);
     if (!shown.empty() && shown.back() == '\n') shown.pop_back();
     console.line(shown);
   }
@@ -43,7 +50,7 @@ ExitStatus run(const std::string& what, const QueryOptions& options) {
   if (!session) return no_session(console, session.error());
   const bool clear = options.watch && !options.common.json && isatty(STDOUT_FILENO) != 0;
   while (true) {
-    const ExitStatus status = show(*session, what, console, clear);
+    const ExitStatus status = show(*session, what, console, clear, options.all);
     if (status != ExitStatus::ok || !options.watch) return status;
     const Instant until = RawClock::now() + *options.watch;
     while (RawClock::now() < until && !interrupted()) wait_readable({}, std::min<Duration>(until - RawClock::now(), patience_slice));
@@ -65,6 +72,7 @@ void add_query(CLI::App& root, Chosen& chosen, const std::string& what, const st
       ->expected(0, 1)
       ->default_str("1s")
       ->type_name("PERIOD");
+  if (what == "status") app->add_flag("--all", options->all, "every fact and counter, also those that are 0");
   app->callback([options, what, &chosen] { chosen.run = [options, what] { return run(what, *options); }; });
 }
 
@@ -72,7 +80,7 @@ void add_query(CLI::App& root, Chosen& chosen, const std::string& what, const st
 
 void add_status(CLI::App& root, Chosen& chosen) {
   add_query(root, chosen, "status", "What the local rtcd runs on, what it has promised, what it has counted.",
-            "  rtc status\n  rtc status --watch\n  rtc status --json | jq .counters");
+            "  rtc status\n  rtc status --all\n  rtc status --watch\n  rtc status --json | jq .counters");
 }
 
 void add_channels(CLI::App& root, Chosen& chosen) {

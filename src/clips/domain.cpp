@@ -312,6 +312,10 @@ void Domain::set_burst_bound(std::uint32_t link, const admission::BurstBound& bo
   if (link < state_->links.size()) state_->links[link]->set_burst_bound(bound);
 }
 
+void Domain::hold_link(std::uint32_t link, bool held) {
+  if (link < state_->links.size()) state_->links[link]->hold(held);
+}
+
 Instant Domain::best_effort_resumes() const noexcept { return state_->best_effort.resumes(); }
 
 const DomainCounters& Domain::counters() const noexcept { return state_->counters; }

@@ -107,6 +107,8 @@ class Domain {
   // One signalling packet, through the link's signalling clip (EDF, its own budget). False: queue full, dropped.
   bool send_signal(std::uint32_t link, const Endpoint& to, std::span<const std::byte> bytes, Instant now);
   void set_burst_bound(std::uint32_t link, const admission::BurstBound& bound);
+  // The interface under the link is down: what is for it waits, by deadline, until `held` is false again.
+  void hold_link(std::uint32_t link, bool held);
 
   // One turn: input, handlers, links. Bounded (limits.hpp). Returns when something is due next:
   // `now` or earlier means "call again at once".

@@ -62,6 +62,7 @@ void LinkScheduler::forget(LinkFlow& flow) noexcept {
 
 Instant LinkScheduler::serve(Instant now) noexcept {
   settle(now);
+  if (held_) return never;
   real_time_.promote(now);
   if (real_time_.current() == nullptr && outstanding(now) <= most_allowed()) settled_ = true;
   while (chosen_ < batch_most && uncompleted_.size() + chosen_ < outstanding_most) {

@@ -16,6 +16,9 @@
 // is not outstanding, and forget() drops it like the rest. A full best-effort class holds up best effort alone, for
 // limits::device_retry; behind a full real-time class everything waits, and the next visit tries again.
 //
+// A dead device. While the link is held (its interface is down) nothing is handed over: what the device keeps for later
+// would leave as one clump, past every rule above, when it is up again.
+//
 // It refuses to know what is in a packet, and never looks at one that is not at the head of its flow.
 #pragma once
 
@@ -87,6 +90,9 @@ class LinkScheduler {
   // Drops what the flow has queued, what a full device did not take included.
   void forget(LinkFlow& flow) noexcept;
 
+  // Nothing is handed over while it is held.
+  void hold(bool held) noexcept { held_ = held; }
+
   // Hands over what the rule allows, in one batch. Returns when the next visit is due.
   Instant serve(Instant now) noexcept;
 
@@ -143,6 +149,7 @@ class LinkScheduler {
   DomainCounters& counters_;
   admission::BurstBound bound_;
   bool settled_ = true;
+  bool held_ = false;
   EdfQueue<LinkFlow> real_time_;
   LinkFlow* round_first_ = nullptr;  // best effort
   LinkFlow* round_last_ = nullptr;

@@ -30,6 +30,27 @@ TEST_F(FullDevice, RefusedBestEffortDoesNotStandInFrontOfRealTime) {
   EXPECT_EQ(wire.sent[2].id, urgent);
 }
 
+TEST_F(FullDevice, AHeldLinkHandsNothingOverAndThenGoesByDeadlineAtTheLinksPace) {
+  link.set_burst_bound(admission::BurstBound::constant(microseconds{100}));
+  LinkFlow& one = flow();
+  LinkFlow& other = flow();
+  LinkFlow& rest = flow({}, true);
+  link.hold(true);
+  Ids expected(40);
+  for (std::size_t i = 0; i < 20; ++i) expected[2 * i] = stage(one, 1000, start, start + (2 * i) * microseconds{10});
+  for (std::size_t i = 0; i < 20; ++i) expected[2 * i + 1] = stage(other, 1000, start, start + (2 * i + 1) * microseconds{10});
+  expected.push_back(best_effort(rest));
+  run_until(start + std::chrono::seconds{1});
+  ASSERT_TRUE(wire.sent.empty()) << "the device would keep them and let them go as one clump";
+  link.hold(false);
+  const Instant up = wire.now;
+  run_until(up + microseconds{500});
+  EXPECT_EQ(order(), expected);
+  const auto together = static_cast<std::size_t>(microseconds{100} / wire_time(1000));
+  for (const std::size_t burst : wire.bursts) EXPECT_LE(burst, together) << "not all at once";
+  EXPECT_GE(wire.sent.back().finish - up, 40 * wire_time(1000) + wire_time(payload));
+}
+
 TEST_F(FullDevice, WithinABatchRealTimeGoesPastTheRefused) {
   link.set_burst_bound(admission::BurstBound::constant(microseconds{200}));
   LinkFlow& ahead = flow(microseconds{500});  // early: chosen after best effort

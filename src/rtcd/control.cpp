@@ -9,6 +9,7 @@
 
 #include <array>
 #include <fstream>
+#include <utility>
 
 #include "ipc/daemon_view.hpp"
 #include "rtcd/node_settings.hpp"
@@ -198,6 +199,7 @@ void Control::check_links() {
       our_bytes += std::atomic_ref{const_cast<std::uint64_t&>(c.sent_bytes)}.load(std::memory_order_relaxed) +
                    std::atomic_ref{const_cast<std::uint64_t&>(c.sent)}.load(std::memory_order_relaxed) * other.header_bytes;
     }
+    if (std::exchange(link.held, link_watch_.down(i)) != link.held) workers_[link.worker]->hold_link(link.worker_link, link.held);
     const auto broken = link.guard->check(RawClock::now(), our_bytes);  // always: it measures
     const std::string& unfit = link_watch_.why_void(i);
     const std::string why = !unfit.empty() ? unfit : broken.value_or(std::string{});

@@ -156,6 +156,10 @@ void DataThread::obey(const Command& command, Instant now) {
     case Command::Kind::close:
       domain_.close(command.slot, command.mode, now);
       return;
+    case Command::Kind::hold_link:
+    case Command::Kind::release_link:
+      domain_.hold_link(command.link, command.kind == Command::Kind::hold_link);
+      return;
     case Command::Kind::burst_bound:
       domain_.set_burst_bound(command.link, command.bound());
       return;

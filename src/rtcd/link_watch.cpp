@@ -51,6 +51,7 @@ void LinkWatch::look(Instant now) {
     const auto same = std::ranges::find(*all, w.promised.index, &link::Interface::index);
     const auto heir = std::ranges::find(*all, w.promised.name, &link::Interface::name);
     const auto found = same != all->end() ? same : heir;
+    w.down = found == all->end() || !found->up;
     w.why = found == all->end() ? fmt::format("{} is gone", w.promised.name)
                                 : unfit(w.promised, *found, w.needs).value_or(std::string{});
   }

@@ -34,12 +34,15 @@ class LinkWatch {
   void look(Instant now);
   // By the last look; empty: all is well.
   [[nodiscard]] const std::string& why_void(std::size_t link) const { return watched_[link].why; }
+  // By the last look, nothing could leave: the interface is gone, set down or without carrier.
+  [[nodiscard]] bool down(std::size_t link) const { return watched_[link].down; }
 
  private:
   struct Watched {
     link::Interface promised;
     InterfaceNeeds needs;
     std::string why;
+    bool down = false;
   };
   bool something_happened();
 

@@ -32,6 +32,7 @@ struct Link {
   std::uint32_t worker_link = 0;         // index among that worker's links
   std::unique_ptr<link::Guard> guard;
   std::string voided;                    // why its promises do not hold any more
+  bool held = false;                     // its interface is down: the worker hands nothing over
 };
 
 // All links, guards installed. Error: one sentence that names the link.

@@ -171,6 +171,8 @@ std::string status_json(const node::Node& node, const Surroundings& with) {
   status["uptime_ns"] = with.uptime.count();
   status["connected_applications"] = with.sessions;
   status["descriptors_limit"] = with.descriptors_limit;
+  status["costs"] = with.config.admission.costs.measured ? "measured on this host"
+                                                         : "configured, not measured on this host: conservative, less is promised than fits";
   status["workers"] = workers_list(with);
   return status.dump();
 }

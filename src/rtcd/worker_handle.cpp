@@ -186,6 +186,11 @@ void WorkerHandle::set_burst_bound(std::uint32_t link, const admission::BurstBou
   command(c);
 }
 
+void WorkerHandle::hold_link(std::uint32_t link, bool held) {
+  const auto kind = held ? Command::Kind::hold_link : Command::Kind::release_link;
+  command({.kind = kind, .mode = {}, .link = link, .slot = {}, .to = {}, .label = {}});
+}
+
 bool WorkerHandle::send_signal(std::uint32_t link, const Endpoint& to, std::span<const std::byte> bytes) {
   Command c{.kind = Command::Kind::signal, .mode = {}, .link = link, .slot = {}, .to = to, .label = {}};
   if (bytes.size() > c.signal.bytes.size() || !commands_.empty()) {

@@ -50,6 +50,8 @@ class WorkerHandle {
   // False: the worker is behind; the signal is dropped and counted (signalling is retransmitted).
   bool send_signal(std::uint32_t link, const Endpoint& to, std::span<const std::byte> bytes);
   void set_burst_bound(std::uint32_t link, const admission::BurstBound& bound);
+  // Nothing is handed to the device of a held link.
+  void hold_link(std::uint32_t link, bool held);
 
   // Bounded: asks it to end, waits up to `patience`, then kills it.
   void stop(Duration patience);

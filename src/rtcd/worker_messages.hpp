@@ -39,7 +39,7 @@ struct SignalBytes {
 
 // control -> data thread
 struct Command {
-  enum class Kind : std::uint8_t { signal, connect, close, burst_bound } kind{};
+  enum class Kind : std::uint8_t { signal, connect, close, burst_bound, hold_link, release_link } kind{};
   clips::CloseMode mode{};
   std::uint32_t link{};      // index among the worker's links
   ClipSlot slot{};

@@ -115,6 +115,10 @@ TEST_F(CommandLine, AMissingDaemonIsStatus3AndAMistakeStatus2) {
   Command mistake = rtc(Rig::a, "pipe --to 10.0.0.1:1 --rate fast");
   EXPECT_EQ(mistake.wait(20s), 2);
   EXPECT_THAT(mistake.complaints() + mistake.output(), HasSubstr("as in 97Mbit"));
+  for (const char* to : {"10.0.0.1", "10.0.0.1:0", "10.0.0.1:http", ":7000", "fe80::1:7000"}) {
+    Command where = rtc(Rig::a, fmt::format("send --socket /nonexistent/rtcd.sock --to {} --rate 10/s --size 10 --delay 5ms", to));
+    EXPECT_EQ(where.wait(20s), 2) << to << ": refused before rtcd is looked for";
+  }
   Command nothing = rtc(Rig::a, "recv --port 7000 --count -1");
   EXPECT_EQ(nothing.wait(20s), 2);
   Command daemon = rig_->run(Rig::a, {lab::program("rtcd"), "--bogus"}, "bogus");
@@ -144,6 +148,7 @@ TEST_F(CommandLine, StatusAndChannelsAreShownAndAreJson) {
   Command status = rtc(Rig::a, "status");
   EXPECT_EQ(status.wait(10s), 0) << status.complaints();
   EXPECT_THAT(status.output(), HasSubstr("channels"));
+  EXPECT_THAT(status.output(), HasSubstr("not measured on this host")) << "what the promises' costs are";
   Command table = rtc(Rig::a, "channels");
   EXPECT_EQ(table.wait(10s), 0) << table.complaints();
   EXPECT_THAT(table.output(), HasSubstr("to " + rig_->to(7000)));

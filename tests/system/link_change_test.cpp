@@ -50,6 +50,16 @@ TEST_P(LinkChange, VoidsItsChannelsUntilItIsUndone) {
     change(GetParam().first);
     ASSERT_TRUE(becomes("void"));
     EXPECT_NE(channel()["why"].get<std::string>().find(interface), std::string::npos) << channel()["why"];
+    if (GetParam().first == std::string{"down"}) {
+      const auto sent = [&] {
+        Command status = rig.rtc(Rig::a, "status --json", fmt::format("status{}", ++asked));
+        status.wait(5s);
+        return status.result()["workers"][0]["links"][0]["counters"]["sent"].get<std::uint64_t>();
+      };
+      const auto before = sent();
+      std::this_thread::sleep_for(500ms);
+      EXPECT_EQ(sent(), before) << "a device that is down is given nothing to let go as a clump later";
+    }
     sender.interrupt();
     sender.wait(10s);
     Command refused = rig.rtc(Rig::a, load(7000) + "1s", "refused");

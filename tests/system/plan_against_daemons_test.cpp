@@ -30,6 +30,7 @@ struct Series {
   const char* guard = "share";
   std::size_t hosts = 2;  // in a line
 };
+void PrintTo(const Series& series, std::ostream* out) { *out << series.name; }
 
 Qos qos(double rate, std::uint32_t bytes, Duration delay, std::uint32_t burst = 1) {
   return {.max_rate = rate, .max_burst = burst, .max_message_bytes = bytes, .max_delay = delay};
