@@ -208,16 +208,7 @@ void Engine::undelivered(NeighbourIndex from, const Neighbour::Undelivered& mess
   const bool upward = message.type == wire::SignalType::commit || message.type == wire::SignalType::start;
   const Path& path = found->second;
   if (!(downward && path.down == from) && !(upward && path.up == from)) return;
-  const Neighbour& neighbour = *neighbours_[from].neighbour;
-  // The hop that it failed at is the neighbour, not this node.
-  const auto text = neighbour.collided() ? fmt::format("{} is refused, since its host id is claimed by another host too,", config_.address.text())
-                                         : fmt::format("no rtcd answers {}", config_.address.text());
-  const wire::Refuse why{message.path, Errc::timed_out, Resource::none, neighbour.address().address, {}, {}, 0, text, false, 0, 0};
-  Cause cause;
-  cause.refuse = &why;
-  cause.reason = wire::TeardownReason::lost;
-  cause.hop = config_.address;
-  happen(message.path, PathEvent::expire, cause);
+  expire_unanswered(message.path, from, wire::TeardownReason::lost);
 }
 
 // --- neighbours -------------------------------------------------------------------------------------------------

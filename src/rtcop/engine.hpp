@@ -145,6 +145,7 @@ class Engine {
   void set_expiry(const PathId& id, Path& path, Instant when);
   void expire_paths();
   void expire_path(const PathId& id, NeighbourIndex from, wire::TeardownReason reason, std::string_view why);
+  void expire_unanswered(const PathId& id, NeighbourIndex by, wire::TeardownReason reason);
   enum class Loss : std::uint8_t { restarted, refused };
   void lose(NeighbourIndex neighbour, Loss loss);
   void silent(NeighbourIndex neighbour);

@@ -323,6 +323,18 @@ TEST(Signalling, neighbour_that_does_not_answer_is_named_and_not_who_says_so) {
   EXPECT_TRUE(line.clean());
 }
 
+TEST(Signalling, an_asker_with_little_patience_is_told_of_it_too) {
+  Line line{2};
+  line.cables[0].cut[0] = line.cables[0].cut[1] = true;
+  const PathId path = line.open(0, 1, seconds{2});
+  line.run(seconds{4});
+  ASSERT_TRUE(line.holdings[0].gone.contains(path));
+  const wire::Refuse& why = *line.holdings[0].gone.at(path).refusal;
+  EXPECT_EQ(why.hop, testing::address_of(1));
+  EXPECT_EQ(why.text, "no rtcd answers 10.0.0.1");
+  EXPECT_TRUE(line.clean());
+}
+
 // --- heartbeats ---------------------------------------------------------------------------------------------------
 
 TEST(Heartbeats, silent_neighbour_is_noticed_long_before_its_leases) {

@@ -147,9 +147,27 @@ void Engine::expire_paths() {
   while (!expiries_.empty() && expiries_.begin()->first <= now_) {
     ++counters_.setup_expiries;
     const PathId id = expiries_.begin()->second;
-    expire_path(id, nobody, wire::TeardownReason::expired,
-                "the set-up was not completed in time");
+    const NeighbourIndex down = paths_.at(id).down;
+    if (down != nobody && !neighbours_[down].neighbour->up()) {
+      expire_unanswered(id, down, wire::TeardownReason::expired);
+    } else {
+      expire_path(id, nobody, wire::TeardownReason::expired, "the set-up was not completed in time");
+    }
   }
+}
+
+// The hop that it failed at is the neighbour, not this node.
+void Engine::expire_unanswered(const PathId& id, NeighbourIndex by, wire::TeardownReason reason) {
+  const Neighbour& neighbour = *neighbours_[by].neighbour;
+  const std::string us = config_.address.text();
+  wire::Refuse refuse = refusal(id, Errc::timed_out,
+                                neighbour.collided() ? us + " is refused, since its host id is claimed by another host too," : "no rtcd answers " + us);
+  refuse.hop = neighbour.address().address;
+  Cause cause;
+  cause.refuse = &refuse;
+  cause.reason = reason;
+  cause.hop = config_.address;
+  happen(id, PathEvent::expire, cause);
 }
 
 // A neighbour restarted or is refused: it holds nothing of ours any more, so it need not be told. A set-up that waits for
