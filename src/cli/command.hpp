@@ -40,6 +40,7 @@ void add_ping(CLI::App& root, Chosen& chosen);
 void add_perf(CLI::App& root, Chosen& chosen);
 void add_status(CLI::App& root, Chosen& chosen);
 void add_channels(CLI::App& root, Chosen& chosen);
+void add_probe(CLI::App& root, Chosen& chosen);
 void add_admit(CLI::App& root, Chosen& chosen);
 void add_plan(CLI::App& root, Chosen& chosen);
 

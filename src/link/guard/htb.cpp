@@ -12,6 +12,7 @@
 
 #include "base/text.hpp"
 #include "link/netlink.hpp"
+#include "link/qdisc.hpp"
 
 namespace rtchan::link {
 
@@ -32,27 +33,7 @@ using Qdisc = std::unique_ptr<rtnl_qdisc, PutQdisc>;
 using Class = std::unique_ptr<rtnl_class, PutQdisc>;
 using Link = std::unique_ptr<rtnl_link, PutQdisc>;
 
-struct Root {
-  std::string kind;          // empty: none
-  std::uint32_t handle = 0;  // 0: put there by the kernel itself, nobody configured it
-};
-
-std::expected<Root, Error> root_of(nl_sock* socket, int index) {
-  nl_cache* raw = nullptr;
-  if (const int error = rtnl_qdisc_alloc_cache(socket, &raw); error < 0) {
-    return std::unexpected(netlink_error("list of queueing disciplines", error));
-  }
-  const Netlink<nl_cache> cache(raw);
-  for (nl_object* object = nl_cache_get_first(raw); object != nullptr; object = nl_cache_get_next(object)) {
-    auto* tc = reinterpret_cast<rtnl_tc*>(object);
-    if (rtnl_tc_get_ifindex(tc) != index || rtnl_tc_get_parent(tc) != TC_H_ROOT) continue;
-    const char* kind = rtnl_tc_get_kind(tc);
-    return Root{kind != nullptr ? kind : "", rtnl_tc_get_handle(tc)};
-  }
-  return Root{};
-}
-
-bool is_ours(const Root& root) {
+bool is_ours(const RootQdisc& root) {
   return root.kind == "htb" && root.handle == handle;
 }
 
@@ -127,7 +108,7 @@ class Htb final : public Guard {
 };
 
 std::expected<void, Error> Htb::install() {
-  const auto root = root_of(socket_.get(), interface_.index);
+  const auto root = root_qdisc(socket_.get(), interface_.index);
   if (!root) return std::unexpected(root.error());
   if (root->handle != 0 && !is_ours(*root) && !config_.replace_foreign) {
     return std::unexpected(
@@ -205,7 +186,7 @@ std::expected<std::uint64_t, Error> Htb::rate_of(std::uint32_t id) {
 }
 
 std::optional<std::string> Htb::check(Instant, std::uint64_t) {
-  const auto root = root_of(socket_.get(), interface_.index);
+  const auto root = root_qdisc(socket_.get(), interface_.index);
   if (!root) return root.error().text;
   if (!is_ours(*root)) {
     return fmt::format("our HTB on {} was replaced by {}", config_.interface,
@@ -226,7 +207,7 @@ void Htb::remove() {
     (void)set_gso_max(socket_.get(), interface_.index,
                       gso_max_before_);  // the interface may be gone: nothing to undo
   }
-  const auto root = root_of(socket_.get(), interface_.index);
+  const auto root = root_qdisc(socket_.get(), interface_.index);
   if (!root || !is_ours(*root)) return;  // somebody else's by now
   const Qdisc qdisc(rtnl_qdisc_alloc());
   auto* tc = TC_CAST(qdisc.get());
