@@ -61,6 +61,11 @@ std::expected<Link, std::string> prepare(const LinkSection& section) {
   return link;
 }
 
+bool everybodys(const IpAddress& address) {
+  const IpAddress loopback = *IpAddress::parse("::1");
+  return address == loopback || (address.is_v4() && address.bytes[12] == 127);
+}
+
 }  // namespace
 
 std::expected<std::vector<Link>, std::string> prepare_links(const Config& config) {
@@ -104,7 +109,10 @@ std::vector<IpAddress> own_addresses(const std::vector<Link>& links) {
   std::vector<IpAddress> own;
   for (const Link& link : links) own.push_back(link.address.address);
   for (const link::Interface& interface : link::interfaces().value_or(std::vector<link::Interface>{})) {
-    if (!interface.loopback) own.insert(own.end(), interface.addresses.begin(), interface.addresses.end());
+    // A router's address of its own often is one of `lo`; every host has 127.0.0.0/8 and ::1.
+    for (const IpAddress& address : interface.addresses) {
+      if (!everybodys(address)) own.push_back(address);
+    }
   }
   std::ranges::sort(own);
   own.erase(std::ranges::unique(own).begin(), own.end());

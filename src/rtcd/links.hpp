@@ -41,7 +41,7 @@ struct Link {
 [[nodiscard]] Duration foreign_blocking(const link::Guard& guard) noexcept;
 [[nodiscard]] WorkerLink worker_link(const Link& link);
 [[nodiscard]] node::LinkSettings node_link(const Link& link, const Config& config, std::size_t index);
-// This host's own addresses, loopback's apart.
+// This host's own addresses, but for those that every host has (127.0.0.0/8, ::1).
 [[nodiscard]] std::vector<IpAddress> own_addresses(const std::vector<Link>& links);
 
 // [[route]] tables first, then the kernel's routing table.
