@@ -36,11 +36,11 @@ class Pacing {
   [[nodiscard]] Decision after_turn(Instant now, Instant due, bool worked) noexcept {
     if (worked) spin_until_ = now + settings_.spin;
     const Instant quiet_from = enter_period(now);
-    // Who has work at the end of a period and has not slept enough in it pays now (what a long turn kept from the
-    // last period, at once); idle threads sleep anyway.
+    // Who has work and owes as much sleep as is left of the period pays now (what a long turn kept from the last period,
+    // at once); idle threads sleep anyway. Not earlier: what comes meanwhile would wait for nothing.
     if (owed_ > Duration{0} && (worked || due <= now)) {
       if (owed_ > quiet()) return {Decision::Kind::forced, now + (owed_ - quiet())};
-      if (now >= quiet_from) return {Decision::Kind::forced, now + owed_};
+      if (now + owed_ >= quiet_from + quiet()) return {Decision::Kind::forced, now + owed_};
     }
     if (due <= now) return {Decision::Kind::run, now};
     if (now < spin_until_ && now < quiet_from) return {Decision::Kind::run, now};

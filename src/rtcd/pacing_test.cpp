@@ -43,11 +43,23 @@ TEST(Pacing, SleepOfItsOwnCountsAgainstTheQuietPart) {
   Pacing pacing{{.spin = 0us, .period = 1ms, .duty_ppm = 900'000}};
   (void)pacing.after_turn(at(5us), at(60us), true);
   pacing.slept(at(5us), at(65us));
-  const auto forced = pacing.after_turn(at(910us), at(0us), true);  // 60 of 100 us are paid
+  EXPECT_EQ(pacing.after_turn(at(910us), at(0us), true).kind, Kind::run);  // 60 of 100 us are paid
+  const auto forced = pacing.after_turn(at(962us), at(0us), true);
   EXPECT_EQ(forced.kind, Kind::forced);
-  EXPECT_EQ(forced.until, at(950us));
-  pacing.slept(at(910us), at(955us));
-  EXPECT_EQ(pacing.after_turn(at(955us), at(0us), true).kind, Kind::run);
+  EXPECT_EQ(forced.until, at(1002us));
+  pacing.slept(at(962us), at(1005us));
+  EXPECT_EQ(pacing.after_turn(at(1005us), at(0us), true).kind, Kind::run);
+}
+
+// A small share of a core and little to do: nothing that comes waits for a pause that could be later.
+TEST(Pacing, WhoSleepsMostOfThePeriodAnywayIsNotForcedTo) {
+  Pacing pacing{{.spin = 0us, .period = 1ms, .duty_ppm = 300'000}};
+  Instant now = at(0us);
+  for (int i = 0; i < 1'000; ++i) {
+    pacing.slept(now, now + 110us);
+    now += 130us;  // a turn of 20 us
+    ASSERT_EQ(pacing.after_turn(now, never, true).kind, Kind::sleep) << i;
+  }
 }
 
 TEST(Pacing, WithoutADutyCapNothingIsForced) {
