@@ -208,7 +208,8 @@ TEST(FiveHops, APromiseHoldsWhileBestEffortFillsEveryLink) {
   std::this_thread::sleep_for(4s);
   std::vector<std::string> roles;
   for (std::size_t host = 1; host < last; ++host) {
-    for (const json& c : line->ask(host, "channels")["channels"]) {
+    const json channels = line->ask(host, "channels");
+    for (const json& c : channels["channels"]) {
       if (c["service"] == "guaranteed") roles.push_back(c["role"]);
     }
   }
@@ -259,7 +260,8 @@ struct SetUps {
   int failed = 0;
 };
 
-SetUps set_up(Line& line, int count, Duration patience) {
+// One after the other. `pause` before each: signalling of a link is a channel with a rate of its own, a crowd waits for it.
+SetUps set_up(Line& line, int count, Duration patience, Duration pause = {}) {
   Session sender = line.session(0), receiver = line.session(last);
   auto listener = receiver.listen(7001);
   EXPECT_TRUE(listener) << listener.error().text;
@@ -267,6 +269,7 @@ SetUps set_up(Line& line, int count, Duration patience) {
   const std::string to = line.address(last) + ":7001";
   const Qos qos{.max_rate = 10, .max_burst = 1, .max_message_bytes = 500, .max_delay = 200ms};
   for (int i = 0; i < count; ++i) {
+    std::this_thread::sleep_for(pause);
     const Instant begin = RawClock::now();
     auto channel = sender.connect(to, qos, {.timeout = patience});
     if (!channel) {
@@ -286,11 +289,14 @@ TEST(FiveHops, SetUpsAreQuickAndLeaveNothingBehind) {
   auto line = Line::make("hops", std::nullopt, "");
   ASSERT_TRUE(line);
   (void)set_up(*line, 1, 10s);  // neighbours are introduced
-  const SetUps quick = set_up(*line, 100, 10s);
-  EXPECT_EQ(quick.failed, 0);
-  ASSERT_GE(quick.times.size(), 90u);
-  const double p50 = in_ms(quick.times[quick.times.size() / 2]), p99 = in_ms(quick.times[quick.times.size() * 99 / 100]);
-  fmt::print("five hops: set-up p50 {:.2f} ms, p99 {:.2f} ms; per hop p50 {:.2f} ms (aim: 1 ms)\n", p50, p99, p50 / last);
+  for (const Duration pause : {50ms, 0ms}) {
+    const SetUps quick = set_up(*line, 100, 10s, pause);
+    EXPECT_EQ(quick.failed, 0);
+    ASSERT_GE(quick.times.size(), 90u);
+    const double p50 = in_ms(quick.times[quick.times.size() / 2]), p99 = in_ms(quick.times[quick.times.size() * 99 / 100]);
+    fmt::print("five hops: set-up p50 {:.2f} ms, p99 {:.2f} ms; per hop p50 {:.2f} ms (aim: 1 ms); {}\n", p50, p99, p50 / last,
+               pause > 0ms ? "now and then" : "one at the heels of the other");
+  }
   line->expect_clean();
 }
 
