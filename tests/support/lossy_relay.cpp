@@ -1,7 +1,7 @@
-// A wire that loses and damages what it carries, as a program: every frame that enters one interface leaves by the other,
-// but for those that chance picks. Kernels without netem have nothing like it.
+// A wire that loses, damages and repeats what it carries, as a program: every frame that enters one interface leaves by the
+// other, but for those that chance picks. Kernels without netem have nothing like it.
 //
-//   lossy-relay LEFT RIGHT --loss PERCENT --corrupt PERCENT --seed N
+//   lossy-relay LEFT RIGHT --loss PERCENT --corrupt PERCENT --repeat PERCENT --seed N
 //
 // Same seed, same frames: same losses. UDP datagrams go on without a UDP checksum (IPv4 allows it): a veth leaves it to a
 // device to be filled in, which there is none of, and what is damaged must be noticed by our own checksum, not the
@@ -29,7 +29,7 @@ namespace {
 volatile sig_atomic_t ended = 0;
 
 struct Tally {
-  unsigned long passed = 0, lost = 0, damaged = 0, refused = 0;
+  unsigned long passed = 0, lost = 0, damaged = 0, repeated = 0, refused = 0;
 };
 
 // Everything that the interface receives, and nothing that it sends.
@@ -56,7 +56,10 @@ int open_interface(const char* name) {
 
 class Relay {
  public:
-  Relay(double loss, double corruption, unsigned long seed) : loss_(loss), corruption_(corruption), random_(seed) {}
+  struct Chances {
+    double loss = 0, corruption = 0, repetition = 0;  // per cent
+  };
+  Relay(const Chances& chances, unsigned long seed) : chances_(chances), random_(seed) {}
 
   // Until nothing is left to be read.
   void pass(int from, int to) {
@@ -65,11 +68,10 @@ class Relay {
       if (n <= 0) return;
       std::span<unsigned char> frame{frame_.data(), static_cast<std::size_t>(n)};
       if (!survives(frame)) continue;
-      if (send(to, frame.data(), frame.size(), 0) == n) {
-        ++tally.passed;
-      } else {
-        ++tally.refused;
-      }
+      put(to, frame);
+      if (!is_udp(frame) || !chance(chances_.repetition)) continue;
+      ++tally.repeated;
+      put(to, frame);
     }
   }
 
@@ -78,23 +80,32 @@ class Relay {
  private:
   bool chance(double percent) { return percent > 0 && std::uniform_real_distribution<>{0, 100}(random_) < percent; }
 
+  void put(int to, std::span<const unsigned char> frame) {
+    const bool sent = send(to, frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size());
+    ++(sent ? tally.passed : tally.refused);
+  }
+
+  static constexpr std::size_t ip = 14;
+  static bool is_udp(std::span<const unsigned char> frame) {
+    return frame.size() >= ip + 20 && frame[12] == 0x08 && frame[13] == 0x00 && frame[ip + 9] == IPPROTO_UDP;
+  }
+
   bool survives(std::span<unsigned char> frame) {
-    constexpr std::size_t ip = 14;
-    if (frame.size() < ip + 20 || frame[12] != 0x08 || frame[13] != 0x00 || frame[ip + 9] != IPPROTO_UDP) return true;
+    if (!is_udp(frame)) return true;
     const std::size_t udp = ip + (frame[ip] & 0x0fU) * 4U;
     if (frame.size() <= udp + 8) return true;
     frame[udp + 6] = frame[udp + 7] = 0;
-    if (chance(loss_)) {
+    if (chance(chances_.loss)) {
       ++tally.lost;
       return false;
     }
-    if (!chance(corruption_)) return true;
+    if (!chance(chances_.corruption)) return true;
     frame[udp + 8 + random_() % (frame.size() - udp - 8)] ^= static_cast<unsigned char>(1U << random_() % 8);
     ++tally.damaged;
     return true;
   }
 
-  double loss_, corruption_;
+  Chances chances_;
   std::mt19937_64 random_;
   std::array<unsigned char, 65'536> frame_{};
 };
@@ -102,23 +113,24 @@ class Relay {
 }  // namespace
 
 int main(int argc, char** argv) {
-  double loss = 0, corruption = 0;
+  Relay::Chances chances;
   unsigned long seed = 1;
   for (int i = 3; i + 1 < argc; i += 2) {
     const std::string_view key = argv[i];
-    if (key == "--loss") loss = std::atof(argv[i + 1]);
-    if (key == "--corrupt") corruption = std::atof(argv[i + 1]);
+    if (key == "--loss") chances.loss = std::atof(argv[i + 1]);
+    if (key == "--corrupt") chances.corruption = std::atof(argv[i + 1]);
+    if (key == "--repeat") chances.repetition = std::atof(argv[i + 1]);
     if (key == "--seed") seed = std::strtoul(argv[i + 1], nullptr, 10);
   }
   if (argc < 3 || argc % 2 == 0) {
-    std::fputs("usage: lossy-relay LEFT RIGHT [--loss PERCENT] [--corrupt PERCENT] [--seed N]\n", stderr);
+    std::fputs("usage: lossy-relay LEFT RIGHT [--loss PERCENT] [--corrupt PERCENT] [--repeat PERCENT] [--seed N]\n", stderr);
     return 2;
   }
   struct sigaction stop{};
   stop.sa_handler = [](int) { ended = 1; };
   sigaction(SIGTERM, &stop, nullptr);
   const int left = open_interface(argv[1]), right = open_interface(argv[2]);
-  Relay relay(loss, corruption, seed);
+  Relay relay(chances, seed);
   std::puts("ready");
   std::fflush(stdout);
   while (ended == 0) {
@@ -128,5 +140,5 @@ int main(int argc, char** argv) {
     relay.pass(right, left);
   }
   const Tally& t = relay.tally;
-  std::printf("{\"passed\": %lu, \"lost\": %lu, \"damaged\": %lu, \"refused\": %lu}\n", t.passed, t.lost, t.damaged, t.refused);
+  std::printf("{\"passed\": %lu, \"lost\": %lu, \"damaged\": %lu, \"repeated\": %lu, \"refused\": %lu}\n", t.passed, t.lost, t.damaged, t.repeated, t.refused);
 }
