@@ -40,7 +40,7 @@ admission::InputBound input_bound(const NodeConfig& config, std::size_t worker) 
 
 Duration signal_period(const admission::LinkModel& model) noexcept {
   const admission::Contract one{Duration{1}, 1, wire::signal_packet_bytes};
-  return std::max<Duration>(std::chrono::milliseconds{2}, 20 * admission::link_stage(model, one).service);
+  return std::max<Duration>(std::chrono::milliseconds{2}, 10 * admission::link_stage(model, one).service);
 }
 
 // --- slots ------------------------------------------------------------------------------------------------------

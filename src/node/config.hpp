@@ -37,12 +37,12 @@ struct LinkSettings {
   // Rate of this host's own port: nothing arrives faster, however many send. 0: not known (a virtual interface).
   std::uint64_t arrival_bits_per_second = 0;
   // The signalling channel of this link, admitted like any other; the worker's link scheduler gives it the same
-  // (clips::LinkConfig). On a slow link use signal_period().
+  // (clips::LinkConfig).
   Duration signal_period = std::chrono::milliseconds{2};
   Duration signal_delay = std::chrono::milliseconds{10};
 };
 
-// One signalling packet so often is at most a twentieth of the link.
+// One signalling packet so often is at most a tenth of the link, however slow it is.
 [[nodiscard]] Duration signal_period(const admission::LinkModel& model) noexcept;
 
 struct NodeLimits {

@@ -77,8 +77,9 @@ std::expected<std::unique_ptr<Control>, std::string> Control::start(const Config
     setup.section = config.workers[i];
     setup.limits = config.limits;
     setup.costs = config.admission.costs;
-    for (const Link& link : *links) {
-      if (link.worker == i) setup.links.push_back(worker_link(link));
+    for (std::size_t l = 0; l < links->size(); ++l) {
+      const Link& link = (*links)[l];
+      if (link.worker == i) setup.links.push_back(worker_link(link, node_link(link, config, l)));
     }
     auto worker = WorkerHandle::start(std::move(setup), config.daemon.workers, not_for_workers);
     if (!worker) return std::unexpected(fmt::format("worker {} cannot start: {}", i, worker.error()));

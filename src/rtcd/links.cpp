@@ -84,7 +84,7 @@ Duration foreign_blocking(const link::Guard& guard) noexcept {
   return blocking_on_wire(guard.foreign_blocking_bytes(), guard.guarded_bits_per_second());
 }
 
-WorkerLink worker_link(const Link& link) {
+WorkerLink worker_link(const Link& link, const node::LinkSettings& admitted) {
   WorkerLink result;
   result.udp = {.local = link.address, .interface = link.interface, .mtu_bytes = link.mtu_bytes};
   for (const auto cls : {link::TrafficClass::real_time, link::TrafficClass::best_effort}) {
@@ -92,6 +92,8 @@ WorkerLink worker_link(const Link& link) {
   }
   result.bits_per_second = link.guard->guarded_bits_per_second();
   result.foreign = foreign_blocking(*link.guard);
+  result.signal_period = admitted.signal_period;
+  result.signal_delay = admitted.signal_delay;
   return result;
 }
 

@@ -39,7 +39,7 @@ struct Link {
 [[nodiscard]] std::expected<std::vector<Link>, std::string> prepare_links(const Config& config);
 // Time on the wire of what other programs may have in the device ahead of a packet of ours.
 [[nodiscard]] Duration foreign_blocking(const link::Guard& guard) noexcept;
-[[nodiscard]] WorkerLink worker_link(const Link& link);
+[[nodiscard]] WorkerLink worker_link(const Link& link, const node::LinkSettings& admitted);
 [[nodiscard]] node::LinkSettings node_link(const Link& link, const Config& config, std::size_t index);
 // This host's own addresses, but for those that every host has (127.0.0.0/8, ::1).
 [[nodiscard]] std::vector<IpAddress> own_addresses(const std::vector<Link>& links);

@@ -28,21 +28,24 @@ node::LinkSettings link_settings(const LinkSection& section, const AdmissionSect
                                  const LinkFacts& facts) {
   const std::uint32_t headers = ip_udp_bytes(facts.address.address);
   const auto overhead = static_cast<std::uint32_t>(wire::fragment_overhead_bytes);
-  return {.name = section.name,
-          .worker = section.worker,
-          .worker_link = facts.worker_link,
-          .address = facts.address,
-          .model = {.bits_per_second = facts.guarded_bits_per_second,
-                    .format = {.payload_per_packet_bytes = facts.mtu_bytes - headers - overhead,
-                               .packet_overhead_bytes =
-                                   overhead + headers + ethernet_header_bytes + ethernet_wire_bytes},
-                    .frame_cost = {},
-                    .foreign = facts.foreign},
-          .limit_ppm = admission.link_limit_ppm,
-          .policy = admission.link_policy,
-          .horizon = section.horizon,
-          .propagation = section.propagation,
-          .arrival_bits_per_second = facts.arrival_bits_per_second};
+  node::LinkSettings link{.name = section.name,
+                          .worker = section.worker,
+                          .worker_link = facts.worker_link,
+                          .address = facts.address,
+                          .model = {.bits_per_second = facts.guarded_bits_per_second,
+                                    .format = {.payload_per_packet_bytes = facts.mtu_bytes - headers - overhead,
+                                               .packet_overhead_bytes =
+                                                   overhead + headers + ethernet_header_bytes + ethernet_wire_bytes},
+                                    .frame_cost = {},
+                                    .foreign = facts.foreign},
+                          .limit_ppm = admission.link_limit_ppm,
+                          .policy = admission.link_policy,
+                          .horizon = section.horizon,
+                          .propagation = section.propagation,
+                          .arrival_bits_per_second = facts.arrival_bits_per_second};
+  link.signal_period = node::signal_period(link.model);
+  link.signal_delay = std::max(link.signal_delay, link.signal_period / 2);
+  return link;
 }
 
 node::WorkerSettings worker_settings(const WorkerSection& section, const LimitsSection& limits,

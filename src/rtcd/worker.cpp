@@ -38,7 +38,9 @@ std::expected<Drivers, std::string> open_drivers(const WorkerSetup& setup) {
                             .bits_per_second = link.bits_per_second,
                             .frame_overhead_bytes = (*driver)->header_bytes() + ethernet_wire_bytes,
                             .refill_latency = hand_over_latency,
-                            .foreign = link.foreign});
+                            .foreign = link.foreign,
+                            .signal_period = link.signal_period,
+                            .signal_delay = link.signal_delay});
     result.drivers.push_back(std::move(*driver));
   }
   return result;

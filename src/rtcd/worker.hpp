@@ -20,6 +20,8 @@ struct WorkerLink {
   link::UdpConfig udp;
   std::uint64_t bits_per_second{};   // what the link clock runs at
   Duration foreign{};                // clips::LinkConfig::foreign
+  Duration signal_period = clips::LinkConfig{}.signal_period;  // as admitted
+  Duration signal_delay = clips::LinkConfig{}.signal_delay;    // as admitted
 };
 
 // The memory shared by control and one worker; made by control before the fork.
