@@ -454,7 +454,7 @@ TEST_F(Daemons, NoCrowdOfQuestionsKeepsControlFromItsLeases) {
   EXPECT_TRUE(another) << another.error().text;
   enough = true;
   for (std::thread& one : crowd) one.join();
-  EXPECT_GT(answers, 8);
+  EXPECT_GE(answers, 8) << "as many as ask: the crowd is slowed down, not shut out";
   EXPECT_EQ(channels(*a_), 301u);
   for (const auto* daemon : {a_.get(), b_.get()}) {
     EXPECT_EQ(ask(*daemon, "status")["counters"]["paths released because their lease ran out"], 0);
