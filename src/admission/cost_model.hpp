@@ -42,7 +42,7 @@ struct CostModel {
   std::uint32_t best_effort_packets = 48;
   Duration best_effort_period{5'000'000};
   // ... served by this deadline: never shorter than the time in which the packets of all channels, arriving at once, can
-  // be taken in, since those come first.
+  // be taken in, since those come first. Longer than the period (best_effort_input_delay, stages.hpp).
   Duration best_effort_delay{1'000'000'000};
 
   // Supply of a worker's core, softirq for arriving packets included (as loss).

@@ -121,6 +121,10 @@ Candidate best_effort_input(const CostModel& cost) noexcept {
   return task;
 }
 
+Duration best_effort_input_delay(const CostModel& cost) noexcept {
+  return std::max(Duration{1}, cost.best_effort_delay - cost.best_effort_period);
+}
+
 Duration cpu_blocking(const CostModel& cost, const PacketFormat& format) noexcept {
   const auto step = [&](const HandlerCost& handler) {
     return cost.turn + cost.handler_switch + handler.fixed +

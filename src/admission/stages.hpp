@@ -68,6 +68,10 @@ struct LinkModel {
 // What is not a channel but takes time all the same.
 // Best-effort input of a worker, to be reserved once on its CPU stage.
 [[nodiscard]] Candidate best_effort_input(const CostModel& cost) noexcept;
+// The delay to reserve it with: a period less than its deadline. The budget of an activation is kept until it is used, so packets
+// may come up to a period after the instant that their deadline counts from, with the next budget at their heels (a deferrable
+// server). At least 1 ns.
+[[nodiscard]] Duration best_effort_input_delay(const CostModel& cost) noexcept;
 // b0 of a worker's CPU: wake-up, and the longest best-effort step of `packets_per_step` packets of the given
 // size.
 [[nodiscard]] Duration cpu_blocking(const CostModel& cost, const PacketFormat& format) noexcept;

@@ -152,5 +152,26 @@ TEST(Supply, LossNeverTakesBackWhatWasThere) {
   EXPECT_FALSE((Supply{Duration{1}, Duration{10}, {}, 100'000}.valid()));  // nothing left in the long run
 }
 
+// Budgets are activated at 0, T, 2T ... with deadlines d later, and each may be used at any time from its activation until the next:
+// what that asks of a core in the worst window is never more than what the reserved task asks.
+TEST(Stages, WhatPollingMayAskForInAnyWindowIsWhatIsReservedForIt) {
+  CostModel cost;
+  cost.best_effort_period = Duration{50};
+  for (const std::int64_t delay : {51, 60, 99, 100, 101, 150, 400}) {
+    cost.best_effort_delay = Duration{delay};
+    const std::int64_t reserved = best_effort_input_delay(cost).count(), period = 50;
+    for (std::int64_t begin = 0; begin < period; ++begin) {       // packets flood in from here on
+      for (std::int64_t window = 1; window < 1'000; ++window) {
+        std::int64_t asked = 0;  // budgets that work is done for from `begin` on, and that are due within the window
+        for (std::int64_t activation = 0; activation + delay <= begin + window; activation += period) {
+          if (activation + period > begin) ++asked;
+        }
+        const std::int64_t granted = window < reserved ? 0 : (window - reserved) / period + 1;
+        ASSERT_LE(asked, granted) << "d " << delay << ", from " << begin << " for " << window;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace rtchan::admission

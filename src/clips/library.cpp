@@ -51,7 +51,7 @@ EdfClipAdmission::EdfClipAdmission(const admission::CostModel& cost, const admis
       link_policy_(admission::make_policy("edf", admission::link_settings(cost, link))) {
   const admission::Candidate input = admission::best_effort_input(cost);
   if (const auto least = cpu_policy_->test(input)) {
-    cpu_policy_->reserve(input, std::max(*least, cost.best_effort_delay));
+    cpu_policy_->reserve(input, std::max(*least, admission::best_effort_input_delay(cost)));
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "admission/stages.hpp"
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 namespace rtchan::node {
 
@@ -88,7 +89,7 @@ Books::Books(const NodeConfig& config) : config_(config) {
 
   for (std::size_t w = 0; w < cpus_.size(); ++w) {
     const auto& costs = config.workers[w].costs;
-    enter_permanent(cpus_[w], admission::best_effort_input(costs), costs.best_effort_delay);
+    enter_permanent(cpus_[w], admission::best_effort_input(costs), admission::best_effort_input_delay(costs));
   }
   for (std::size_t l = 0; l < links_.size(); ++l) {
     const LinkSettings& link = config.links[l];
@@ -112,6 +113,10 @@ void Books::enter_permanent(Stage& stage, const admission::Candidate& candidate,
     return;
   }
   const Duration final = std::max(delay, held->minima.front());
+  if (final > delay) {
+    flaws_.push_back(fmt::format("signalling or best-effort input needs {} more than its delay: what is promised counts on that",
+                                 format_duration(final - delay)));
+  }
   (void)ledger_.commit(path, {&final, 1});
   stage.work += at_once(candidate);
   ++permanent_;

@@ -83,6 +83,7 @@ void read_costs(ConfigTable t, admission::CostModel& c) {
   t.number("best_effort_packets", 1, 1024, c.best_effort_packets);
   t.duration("best_effort_period", 100us, 1s, c.best_effort_period);
   t.duration("best_effort_delay", 100us, 60s, c.best_effort_delay);
+  if (c.best_effort_delay <= c.best_effort_period) t.fail("best_effort_delay", "must be longer than best_effort_period");
   t.duration("interrupt_burst", none, 10ms, c.core.loss_burst);
   t.share("interrupt_share", 0, 900'000, c.core.loss_ppm);
   t.finish();

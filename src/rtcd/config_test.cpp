@@ -157,5 +157,10 @@ TEST(Config, AFileThatIsNotThereIsNamed) {
   EXPECT_THAT(config.error().front(), HasSubstr("/nonexistent/rtcd.toml: cannot be read: No such file"));
 }
 
+TEST(Config, BestEffortInputIsDueLaterThanItsNextTurn) {
+  const auto errors = errors_of("[[link]]\nname = \"a\"\ninterface = \"x\"\nrate = \"9Mbit\"\n[costs]\nbest_effort_period = \"5ms\"\nbest_effort_delay = \"5ms\"\n");
+  EXPECT_THAT(errors, ElementsAre("rtcd.toml:7: costs.best_effort_delay: must be longer than best_effort_period"));
+}
+
 }  // namespace
 }  // namespace rtchan::rtcd
