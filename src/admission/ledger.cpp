@@ -19,10 +19,27 @@ const char* name(PathState state) noexcept {
   return "unknown";
 }
 
-StageId Ledger::add_stage(std::string name, Resource kind, std::unique_ptr<AdmissionPolicy> policy) {
+StageId Ledger::add_stage(std::string name, Resource kind, std::unique_ptr<AdmissionPolicy> policy,
+                          std::optional<StageId> above) {
   assert(policy != nullptr);
-  stages_.push_back({std::move(name), kind, std::move(policy), {}, 0});
-  return StageId{static_cast<std::uint32_t>(stages_.size() - 1)};
+  const StageId id{static_cast<std::uint32_t>(stages_.size())};
+  stages_.push_back({std::move(name), kind, std::move(policy), {}, {}, 0});
+  if (above) stages_[above->value].below = id;
+  return id;
+}
+
+std::expected<Duration, LedgerRefusal> Ledger::test(const StageRequest& request) const {
+  const Stage& stage = stages_[request.stage.value];
+  const auto minimum = stage.policy->test(request.candidate, request.enough);
+  if (!minimum) return std::unexpected(refuse_stage(request, minimum.error(), 0));
+  if (!stage.below) return *minimum;
+  // What the class below was promised is not taken from it.
+  const Stage& below = stages_[stage.below->value];
+  const Reason why = below.policy->bears(request.candidate);
+  if (why == Reason::none) return *minimum;
+  LedgerRefusal refusal = refuse_stage(request, {.reason = why}, 0);
+  refusal.where = below.name;
+  return std::unexpected(std::move(refusal));
 }
 
 PoolId Ledger::add_pool(std::string name, std::int64_t bytes) {
@@ -78,10 +95,11 @@ std::expected<Reservation, LedgerRefusal> Ledger::reserve(const PathId& id,
   Reservation reservation;
   for (std::size_t i = 0; i < stages.size(); ++i) {
     AdmissionPolicy& policy = *stages_[stages[i].stage.value].policy;
-    const auto minimum = policy.test(stages[i].candidate, stages[i].enough);
+    auto minimum = test(stages[i]);
     if (!minimum) {
       for (const Hold& hold : path.holds) stages_[hold.stage.value].policy->release(hold.entry);
-      return std::unexpected(refuse_stage(stages[i], minimum.error(), i));
+      minimum.error().request = i;
+      return std::unexpected(std::move(minimum.error()));
     }
     const Duration promised = std::clamp(stages[i].enough, *minimum, duration_limit);
     path.holds.push_back({stages[i].stage, policy.reserve(stages[i].candidate, promised), promised, true});

@@ -15,6 +15,7 @@
 #include <expected>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -66,7 +67,10 @@ enum class CommitResult : std::uint8_t {
 class Ledger {
  public:
   // --- set up once ---
-  StageId add_stage(std::string name, Resource kind, std::unique_ptr<AdmissionPolicy> policy);
+  // `above`: the stage whose resource this is too, for a class that is served below that one's. What this class holds
+  // is kept when the class above grows. At most one class below each.
+  StageId add_stage(std::string name, Resource kind, std::unique_ptr<AdmissionPolicy> policy,
+                    std::optional<StageId> above = {});
   PoolId add_pool(std::string name, std::int64_t bytes);
 
   // --- a path's life ---
@@ -91,6 +95,8 @@ class Ledger {
   [[nodiscard]] bool draining(StageId stage) const noexcept;  // somebody waits for idle(stage)
   [[nodiscard]] BurstBound burst_bound(StageId stage) const;
   [[nodiscard]] const AdmissionPolicy& policy(StageId stage) const noexcept;
+  // What reserve() would ask of this stage, and the stage's answer. Changes nothing.
+  [[nodiscard]] std::expected<Duration, LedgerRefusal> test(const StageRequest& request) const;
   // Hints for a refusal: the nearest contracts that this stage would take (costs about 40 tests).
   [[nodiscard]] StageRefusal explain(const StageRequest& request, Duration wanted) const;
 
@@ -119,6 +125,7 @@ class Ledger {
     std::string name;
     Resource kind;
     std::unique_ptr<AdmissionPolicy> policy;
+    std::optional<StageId> below;
     std::vector<PathId> draining;
     std::size_t tentative = 0;
   };

@@ -30,6 +30,8 @@ const char* name(Reason reason) noexcept {
       return "share";
     case Reason::probability:
       return "probability";
+    case Reason::input:
+      return "input";
   }
   return "unknown";
 }

@@ -30,6 +30,7 @@ enum class Reason : std::uint8_t {
   memory,               // not enough buffer memory
   share,                // the share set aside for this class is used up (utilisation, controlled_load)
   probability,          // the target probability would be exceeded (statistical)
+  input,                // its packets would exceed what the input of classes below guaranteed is served with
 };
 [[nodiscard]] const char* name(Reason reason) noexcept;
 
@@ -82,6 +83,9 @@ class AdmissionPolicy {
   [[nodiscard]] virtual Duration arrivals(Duration t) const = 0;
   // How much may be handed to the device at once beside the present set; see burst_bound.hpp.
   [[nodiscard]] virtual BurstBound burst_bound() const = 0;
+  // Classes below guaranteed: why what is promised here would no longer hold if the class above took `more` as well;
+  // Reason::none: it would hold. A guaranteed class has nobody above.
+  [[nodiscard]] virtual Reason bears(const Candidate& /*more*/) const { return Reason::none; }
   // Recomputes every running sum from the entries; false is a bug of ours. For debug checks and tests.
   [[nodiscard]] virtual bool reconciles() const = 0;
 };
@@ -98,6 +102,8 @@ struct PolicyOptions {
   std::uint32_t share_ppm = 500'000;  // utilisation, controlled_load: of the stage's rate
   Duration burst_limit{20'000'000};   // controlled_load: work of all bursts together
   std::uint32_t target_ppm = 10'000;  // statistical: probability of missing at an instant
+  // Both: sum of input_service/T at most; what comes for them is taken in by a polling server of so much.
+  std::uint32_t input_ppm = 1'000'000;
   const AdmissionPolicy* above = nullptr;
 };
 [[nodiscard]] std::unique_ptr<AdmissionPolicy> make_policy(std::string_view name,

@@ -156,6 +156,7 @@ void judge(const Instance& x, Sets& sets, Tally& tally) {
     case Reason::memory:
     case Reason::share:
     case Reason::probability:
+    case Reason::input:
       FAIL() << describe(x) << " refused as " << name(answer.error().reason);
   }
 }

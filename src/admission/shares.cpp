@@ -29,9 +29,20 @@ EntryId EntrySet::insert(const Task& task) {
   free_.pop_back();
   entries_[slot] = {task, true};
   ++size_;
-  totals_.add(task);
-  bursts_ += burst_work(task);
+  count(task);
   return EntryId{slot};
+}
+
+Task EntrySet::charged(const Task& task) const {
+  Task t = task;
+  if (input_apart_) t.input_service = t.input_jitter = Duration{0};
+  return t;
+}
+
+void EntrySet::count(const Task& task) {
+  totals_.add(charged(task));
+  bursts_ += burst_work(task);
+  input_ += utilisation(task.input_service, task.period);
 }
 
 void EntrySet::erase(EntryId id) {
@@ -39,30 +50,32 @@ void EntrySet::erase(EntryId id) {
   e.used = false;
   free_.push_back(id.value);
   --size_;
-  totals_.remove(e.task);
+  totals_.remove(charged(e.task));
   bursts_ -= burst_work(e.task);
+  input_ -= utilisation(e.task.input_service, e.task.period);
 }
 
 void EntrySet::set_delay(EntryId id, Duration delay) {
   Task& task = entries_[id.value].task;
   if (delay <= task.delay) return;
-  totals_.remove(task);
+  totals_.remove(charged(task));
   task.delay = std::min(delay, duration_limit);
-  totals_.add(task);
+  totals_.add(charged(task));
 }
 
 std::vector<Task> EntrySet::tasks() const {
   std::vector<Task> all;
   for (const Entry& e : entries_)
-    if (e.used) all.push_back(e.task);
+    if (e.used) all.push_back(charged(e.task));
   return all;
 }
 
 bool EntrySet::reconciles() const {
-  EntrySet fresh;
+  EntrySet fresh{input_apart_};
   for (const Entry& e : entries_)
     if (e.used) fresh.insert(e.task);
-  return fresh.size_ == size_ && fresh.totals_ == totals_ && fresh.bursts_ == bursts_;
+  return fresh.size_ == size_ && fresh.totals_ == totals_ && fresh.bursts_ == bursts_ &&
+         fresh.input_ == input_;
 }
 
 std::uint64_t SharePolicy::utilisation_ppm() const noexcept {
@@ -82,12 +95,20 @@ std::expected<Duration, StageRefusal> UtilisationPolicy::test(const Candidate& c
   return c.period;
 }
 
+Reason BelowPolicy::flaw(const Candidate& c) const noexcept {
+  if (!valid(c) || !settings_.supply.valid()) return Reason::invalid;
+  if (c.service > c.period) return Reason::utilisation;
+  if (c.chunk > settings_.base_blocking) return Reason::blocking;
+  const Wide input = set_.input() + utilisation(c.input_service, c.period);
+  if (input - rounding(set_.size()) > from_ppm(options_.input_ppm)) return Reason::input;
+  return Reason::none;
+}
+
 std::expected<Duration, StageRefusal> ControlledLoadPolicy::test(const Candidate& c, Duration) const {
-  if (!valid(c) || c.burst == 0 || !settings_.supply.valid()) return refuse(Reason::invalid);
-  if (c.service > c.period) return refuse(Reason::utilisation);
-  if (c.chunk > settings_.base_blocking) return refuse(Reason::blocking);
+  if (const Reason why = flaw(c); why != Reason::none) return refuse(why);
+  if (c.burst == 0) return refuse(Reason::invalid);
   const Wide share = rate() * options_.share_ppm / 1'000'000;
-  const Wide load = set_.totals().load + utilisation(c);
+  const Wide load = set_.totals().load + utilisation(c.service, c.period);
   const Wide bursts = set_.bursts() + Wide{c.service.count()} * c.burst;
   if (load - rounding(set_.size()) > share || bursts > options_.burst_limit.count())
     return refuse(Reason::share);
@@ -95,6 +116,12 @@ std::expected<Duration, StageRefusal> ControlledLoadPolicy::test(const Candidate
   const Wide typical = ceil_div((bursts + settings_.base_blocking.count()) << utilisation_bits, share);
   if (typical > duration_limit.count()) return refuse(Reason::share);  // no delay that anybody could be told
   return duration(typical);
+}
+
+Reason ControlledLoadPolicy::bears(const Candidate& more) const {
+  if (set_.size() == 0) return Reason::none;
+  const Wide load = set_.totals().load + load_above() + utilisation(more);
+  return load - rounding(set_.size() + 1) > rate() ? Reason::share : Reason::none;
 }
 
 }  // namespace rtchan::admission

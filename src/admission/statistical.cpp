@@ -1,7 +1,7 @@
 #include "admission/statistical.hpp"
 
 #include <algorithm>
-#include <optional>
+#include <utility>
 
 namespace rtchan::admission {
 namespace {
@@ -21,24 +21,27 @@ int shift_for(Wide largest) {
   return shift;
 }
 
-// P(sum of the active ones > capacity), values >= 0 in any unit. Nullopt: the mean alone is too much.
-std::optional<Wide> overflow_bound(std::span<const Task> tasks, std::span<const Wide> values, Wide capacity) {
-  Wide mean = 0;  // of value * ppm
-  Wide largest = std::max<Wide>(capacity, 0);
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    mean += values[i] * tasks[i].activity_ppm;
-    largest = std::max(largest, values[i]);
+// Values of independent channels, each there with its probability: P(sum of those that are there > capacity). The unit is
+// any; `largest` is an upper bound of all values and of the capacity.
+class Overflow {
+ public:
+  Overflow(Wide capacity, Wide largest) : capacity_(capacity), shift_(shift_for(std::max(capacity, largest))) {}
+  void add(Wide value, std::uint32_t ppm) {
+    mean_ppm_ += value * ppm;
+    const Wide scaled = ceil_div(value, Wide{1} << shift_);
+    squares_ += scaled * scaled;
   }
-  const Wide excess = capacity - ceil_div(mean, 1'000'000);
-  if (excess <= 0) return std::nullopt;
-  const int shift = shift_for(largest);
-  Wide squares = 0;
-  for (const Wide v : values) {
-    const Wide scaled = ceil_div(v, Wide{1} << shift);
-    squares += scaled * scaled;
+  // Of 2^-60, at most 1: then there is no promise.
+  [[nodiscard]] Wide bound() const {
+    const Wide excess = capacity_ - ceil_div(mean_ppm_, 1'000'000);
+    return excess <= 0 ? one : hoeffding_bound(excess >> shift_, squares_);
   }
-  return hoeffding_bound(excess >> shift, squares);
-}
+
+ private:
+  Wide capacity_;
+  int shift_;
+  Wide mean_ppm_ = 0, squares_ = 0;
+};
 
 }  // namespace
 
@@ -54,47 +57,84 @@ Wide hoeffding_bound(Wide excess, Wide squares) noexcept {
   return (one >> whole) - (((one >> whole) * fraction) >> 17) + 1;
 }
 
-namespace {
-
-// Sum of the bounds over all checkpoints; `one` or more when there is no promise.
-Wide set_bound(std::span<const Task> tasks, const StageSettings& s, const AdmissionPolicy* above, Wide rate,
-               Wide load_above) {
-  std::vector<Wide> values(tasks.size());
-  Wide total = 0;
-  for (const Task& checkpoint : tasks) {
-    const Wide x = checkpoint.delay.count();
-    Wide capacity =
-        Wide{s.supply.available(checkpoint.delay).count()} - blocking(s.base_blocking, s.granularity);
-    if (above != nullptr) capacity -= above->arrivals(checkpoint.delay).count();
-    for (std::size_t i = 0; i < tasks.size(); ++i) values[i] = demand_within(tasks[i], x);
-    const auto bound = overflow_bound(tasks, values, capacity);
-    if (!bound) return one;
-    total += *bound;
-    if (total >= one) return one;
-  }
-  for (std::size_t i = 0; i < tasks.size(); ++i) values[i] = utilisation(tasks[i]);
-  const auto bound = overflow_bound(tasks, values, rate - load_above);
-  return bound ? std::min(one, total + *bound) : one;
+StatisticalPolicy::Above StatisticalPolicy::above(const Candidate& more) const {
+  Wide load = load_above();
+  if (more.service > Duration{0}) load += utilisation(more);
+  return {options_.above, more, load};
 }
 
-}  // namespace
+Wide StatisticalPolicy::Above::arrivals(Duration t) const {
+  Wide work = policy == nullptr ? 0 : policy->arrivals(t).count();
+  if (more.service > Duration{0}) work += gathered(more) + ceil_div(utilisation(more) * t.count(), utilisation_one);
+  return work;
+}
 
-Wide StatisticalPolicy::miss_bound() const {
-  return set_bound(set_.tasks(), settings_, options_.above, rate(), load_above());
+// The bound of a set with one channel whose delay is still open: what the others bring is summed up once.
+class StatisticalPolicy::Checkpoints {
+ public:
+  Checkpoints(const StatisticalPolicy& policy, std::vector<Task> others, const Above& above, const Task* open)
+      : policy_(policy), others_(std::move(others)), above_(above), open_(open),
+        rate_(policy.rate() - above.load, utilisation_one) {
+    for (const Task& t : others_) at_.push_back(without_open(t.delay));
+    for (const Task& t : others_) rate_.add(utilisation(t.service, t.period), t.activity_ppm);
+    if (open_ != nullptr) rate_.add(utilisation(open_->service, open_->period), open_->activity_ppm);
+  }
+  // With the open channel's delay as it is now.
+  [[nodiscard]] Wide bound() const {
+    Wide total = rate_.bound();
+    for (std::size_t i = 0; i < at_.size() && total < one; ++i) total += with_open(at_[i], others_[i].delay);
+    if (open_ != nullptr && total < one) total += with_open(without_open(open_->delay), open_->delay);
+    return std::min(one, total);
+  }
+
+ private:
+  [[nodiscard]] Overflow without_open(Duration x) const {
+    const StageSettings& s = policy_.settings_;
+    const Wide capacity = Wide{s.supply.available(x).count()} - blocking(s.base_blocking, s.granularity) - above_.arrivals(x);
+    Wide largest = 0;
+    for (const Task& t : others_) largest = std::max(largest, demand_within(t, x.count()));
+    if (open_ != nullptr) {
+      Task earliest = *open_;
+      earliest.delay = Duration{1};
+      largest = std::max(largest, demand_within(earliest, x.count()));
+    }
+    Overflow sum(capacity, largest);
+    for (const Task& t : others_) sum.add(demand_within(t, x.count()), t.activity_ppm);
+    return sum;
+  }
+  [[nodiscard]] Wide with_open(Overflow sum, Duration x) const {
+    if (open_ != nullptr) sum.add(demand_within(*open_, x.count()), open_->activity_ppm);
+    return sum.bound();
+  }
+
+  const StatisticalPolicy& policy_;
+  std::vector<Task> others_;
+  Above above_;
+  const Task* open_;
+  Overflow rate_;
+  std::vector<Overflow> at_;  // by checkpoint: every delay of the others
+};
+
+Wide StatisticalPolicy::miss_bound() const { return Checkpoints(*this, set_.tasks(), above(), nullptr).bound(); }
+
+Reason StatisticalPolicy::bears(const Candidate& more) const {
+  if (set_.size() == 0) return Reason::none;
+  const Wide bound = Checkpoints(*this, set_.tasks(), above(more), nullptr).bound();
+  return bound <= from_ppm(options_.target_ppm) ? Reason::none : Reason::probability;
 }
 
 std::expected<Duration, StageRefusal> StatisticalPolicy::test(const Candidate& c, Duration) const {
   const auto refuse = [](Reason reason) { return std::unexpected(StageRefusal{.reason = reason}); };
-  if (!valid(c) || c.activity_ppm > 1'000'000 || !settings_.supply.valid()) return refuse(Reason::invalid);
-  if (c.service > c.period) return refuse(Reason::utilisation);
-  if (c.chunk > settings_.base_blocking) return refuse(Reason::blocking);
+  if (c.activity_ppm > 1'000'000) return refuse(Reason::invalid);
+  if (const Reason why = flaw(c); why != Reason::none) return refuse(why);
   if (set_.size() >= channels_max) return refuse(Reason::too_complex);
-  std::vector<Task> tasks = set_.tasks();
-  tasks.push_back(with_delay(c, c.service));
+  Task open = with_delay(c, c.service);
+  open.input_service = open.input_jitter = Duration{0};
+  const Checkpoints checkpoints(*this, set_.tasks(), above(), &open);
   const Wide target = from_ppm(options_.target_ppm);
   const auto fits = [&](std::int64_t delay) {
-    tasks.back().delay = Duration{delay};
-    return set_bound(tasks, settings_, options_.above, rate(), load_above()) <= target;
+    open.delay = Duration{delay};
+    return checkpoints.bound() <= target;
   };
   // Doubling, then bisection: what is answered has passed the test itself.
   std::int64_t high = c.service.count();

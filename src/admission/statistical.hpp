@@ -14,18 +14,30 @@
 
 namespace rtchan::admission {
 
-class StatisticalPolicy final : public SharePolicy {
+class StatisticalPolicy final : public BelowPolicy {
  public:
-  using SharePolicy::SharePolicy;
+  using BelowPolicy::BelowPolicy;
   [[nodiscard]] std::string_view name() const noexcept override { return "statistical"; }
   [[nodiscard]] std::expected<Duration, StageRefusal> test(const Candidate& candidate,
                                                            Duration enough) const override;
-  // The bound for the present set, in units of 2^-60 (rounded up; 2^60 and more: no promise). Guaranteed
-  // channels that come later raise it: ask again when the class above has grown.
+  // The bound stays within the target if the class above takes this as well.
+  [[nodiscard]] Reason bears(const Candidate& more) const override;
+  // The bound for the present set, in units of 2^-60 (rounded up; 2^60 and more: no promise).
   [[nodiscard]] Wide miss_bound() const;
 
-  // O(n^2) per question, so many channels at most.
-  static constexpr std::size_t channels_max = 1'000;
+  // O(n^2) per question, so many channels at most: 10 ms.
+  static constexpr std::size_t channels_max = 400;
+
+ private:
+  // What the class above brings within t, with `more` on top.
+  struct Above {
+    const AdmissionPolicy* policy;
+    Candidate more;
+    Wide load;
+    [[nodiscard]] Wide arrivals(Duration t) const;
+  };
+  class Checkpoints;
+  [[nodiscard]] Above above(const Candidate& more = {}) const;
 };
 
 // Upper bound on exp(-2 * excess^2 / squares) in units of 2^-60; excess > 0, squares >= 0. Within 7 %.
