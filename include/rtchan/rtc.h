@@ -70,7 +70,7 @@ const rtcError* rtcLastError(void);
 /* A constant word for a code, "timed out" for RTC_ETIMEDOUT. */
 const char* rtcErrorName(int code);
 
-typedef enum rtcService { RTC_BEST_EFFORT = 0, RTC_GUARANTEED = 1 } rtcService;
+typedef enum rtcService { RTC_BEST_EFFORT = 0, RTC_GUARANTEED = 1, RTC_CONTROLLED_LOAD = 2, RTC_STATISTICAL = 3 } rtcService;
 typedef enum rtcPolicing { RTC_SHAPE = 0, RTC_REFUSE = 1 } rtcPolicing;
 
 /* In every interval of t seconds at most max_burst + max_rate * t messages of at most max_message_bytes bytes; each

@@ -238,5 +238,34 @@ TEST_F(OneNode, TheSumsReconcileThroughAnyHistory) {
   EXPECT_EQ(ledger.view(buffers).used, 0);
 }
 
+// What a class below was given is not given again to guaranteed channels that come later.
+TEST(LedgerBelow, AdmittedControlledLoadKeepsItsRateAndAStatisticalClassItsTarget) {
+  StageSettings settings;
+  settings.base_blocking = Duration{100};
+  const auto candidate = [](std::int64_t service, std::int64_t period) {
+    Candidate c;
+    c.service = Duration{service};
+    c.chunk = c.last = Duration{std::min<std::int64_t>(service, 100)};
+    c.period = Duration{period};
+    c.activity_ppm = 500'000;
+    return c;
+  };
+  for (const char* model : {"controlled_load", "statistical"}) {
+    Ledger ledger;
+    const StageId link = ledger.add_stage("link", Resource::link, make_policy("edf", settings));
+    const StageId below = ledger.add_stage("link, below", Resource::link,
+                                           make_policy(model, settings, {.above = &ledger.policy(link)}), link);
+    const StageRequest loose{below, candidate(300, 1'000), {}};
+    ASSERT_TRUE(ledger.reserve(PathId{HostId{1}, 1}, {&loose, 1}, {}, never)) << model;
+    const StageRequest heavy{link, candidate(800, 1'000), {}};
+    const auto refused = ledger.reserve(PathId{HostId{1}, 2}, {&heavy, 1}, {}, never);
+    ASSERT_FALSE(refused) << model;
+    EXPECT_EQ(refused.error().where, "link, below");
+    EXPECT_TRUE(ledger.reconciles());
+    (void)ledger.release(PathId{HostId{1}, 1});
+    EXPECT_TRUE(ledger.reserve(PathId{HostId{1}, 2}, {&heavy, 1}, {}, never)) << "with nobody below it fits";
+  }
+}
+
 }  // namespace
 }  // namespace rtchan::admission

@@ -28,7 +28,7 @@ std::string way(const json& c) {
 std::string contract(const json& c) {
   const json& of = c.at("contract");
   Qos qos;
-  if (text_of(c, "service") != "guaranteed") qos.service = ServiceClass::best_effort;
+  qos.service = service_named(text_of(c, "service")).value_or(ServiceClass::best_effort);
   qos.max_rate = of.value("max_rate", 0.0);
   qos.max_burst = of.value("max_burst", 0u);
   qos.max_message_bytes = of.value("max_message_bytes", 0u);
@@ -38,8 +38,10 @@ std::string contract(const json& c) {
 
 // The worst delay so far beside its bound; a sender's own part ends at its wire.
 std::string kept(const json& c) {
-  if (!c.contains("bound_ns")) return "-";
-  const std::string bound = format_duration(Duration{c["bound_ns"].get<std::int64_t>()});
+  const bool bounded = c.contains("bound_ns");
+  if (!bounded && !c.contains("typical_ns")) return "-";
+  std::string bound = format_duration(Duration{c[bounded ? "bound_ns" : "typical_ns"].get<std::int64_t>()});
+  if (!bounded) bound = "typically " + bound;
   const std::int64_t worst = c.value("worst_delay_ns", std::int64_t{0});
   return fmt::format("{} of {}", worst > 0 ? format_duration(Duration{worst}) : "-", bound);
 }

@@ -66,13 +66,14 @@ std::expected<BurstResult, Error> count_of(Conversation& conversation, std::uint
 
 }  // namespace
 
-std::expected<Conversation, Error> call(Session& session, const std::string& destination, const Qos& qos, Duration timeout) {
+std::expected<Conversation, Error> call(Session& session, const std::string& destination, const Qos& qos, Duration timeout,
+                                        const std::vector<Extension>& extensions) {
   if (qos.max_message_bytes < echo_bytes) {
     return std::unexpected(Error{Errc::invalid_argument, fmt::format("--size: at least {} bytes are needed", echo_bytes), {}});
   }
   auto listener = session.listen(0);
   if (!listener) return std::unexpected(listener.error());
-  auto out = session.connect(destination, qos);
+  auto out = session.connect(destination, qos, {.extensions = extensions});
   if (!out) return std::unexpected(out.error());
   std::array<std::byte, payload_bytes> hello{};
   write_payload({.kind = PayloadKind::hello, .sequence = listener->port(), .clock = clock_identity()}, hello);

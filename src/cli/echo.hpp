@@ -20,7 +20,7 @@ struct Conversation {
 // The caller's side: opens `destination`, tells where to answer, waits for the answering channel.
 // Errors: those of Session::connect; timed_out when the other side is not a responder.
 [[nodiscard]] std::expected<Conversation, Error> call(Session& session, const std::string& destination, const Qos& qos,
-                                                      Duration timeout);
+                                                      Duration timeout, const std::vector<Extension>& extensions = {});
 
 // A finished round trip; all instants of the caller are its own clock's, `there` the responder's.
 struct RoundTrip {

@@ -97,11 +97,11 @@ class Course {
   std::expected<Conversation, Error> guaranteed(std::uint32_t bytes, double& pace) {
     Qos qos{.max_rate = options_.contract.rate, .max_burst = options_.contract.burst, .max_message_bytes = bytes,
             .max_delay = options_.contract.delay};
-    auto made = call(session_, options_.to, qos, std::chrono::seconds{5});
+    auto made = call(session_, options_.to, qos, std::chrono::seconds{5}, extensions_of(options_.contract));
     if (!made && made.error().code == Errc::timed_out) {
       qos.max_rate *= rate_if_unanswered;
       console_.note(fmt::format("{}; trying {}", sentence(made.error()), describe(qos)));
-      made = call(session_, options_.to, qos, std::chrono::seconds{5});
+      made = call(session_, options_.to, qos, std::chrono::seconds{5}, extensions_of(options_.contract));
     } else if (!made && made.error().code == Errc::refused) {
       const Refusal& hint = made.error().refusal;
       if (hint.fitting_delay > Duration{0}) {
@@ -112,7 +112,7 @@ class Course {
         return made;
       }
       console_.note(fmt::format("not admitted as asked ({}); taking {}", sentence(made.error()), describe(qos)));
-      made = call(session_, options_.to, qos, std::chrono::seconds{5});
+      made = call(session_, options_.to, qos, std::chrono::seconds{5}, extensions_of(options_.contract));
     }
     pace = qos.max_rate * pace_of_contract;
     return made;

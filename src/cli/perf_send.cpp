@@ -164,7 +164,8 @@ class LoadRun {
 };
 
 std::expected<std::vector<Channel>, Error> open_channels(Session& session, const PerfOptions& options, const Qos& qos) {
-  const ConnectOptions connect{.policing = options.contract.refuse_excess ? Policing::refuse : Policing::shape};
+  const ConnectOptions connect{.policing = options.contract.refuse_excess ? Policing::refuse : Policing::shape,
+                               .extensions = extensions_of(options.contract)};
   std::vector<Channel> channels;
   for (std::uint32_t i = 0; i < options.streams && !interrupted(); ++i) {
     auto channel = session.connect(options.to, qos, connect);

@@ -63,7 +63,7 @@ ExitStatus ping(const PingOptions& options, Console& console) {
   if (!qos) return console.fail(ExitStatus::usage, qos.error());
   auto session = open_session(options.common, options.spin);
   if (!session) return no_session(console, session.error());
-  auto conversation = call(*session, options.to, *qos, std::chrono::seconds{5});
+  auto conversation = call(*session, options.to, *qos, std::chrono::seconds{5}, extensions_of(options.contract));
   if (!conversation) return console.fail(fmt::format("cannot ping {} ({})", options.to, describe(*qos)), conversation.error());
   Histogram times;
   std::uint64_t sent = 0;

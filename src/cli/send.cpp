@@ -56,7 +56,8 @@ ExitStatus run(const SendOptions& options) {
   auto session = open_session(options.common);
   if (!session) return no_session(console, session.error());
   auto channel = session->connect(options.to, *qos,
-                                  {.policing = options.contract.refuse_excess ? Policing::refuse : Policing::shape});
+                                  {.policing = options.contract.refuse_excess ? Policing::refuse : Policing::shape,
+                                   .extensions = extensions_of(options.contract)});
   if (!channel) return console.fail(fmt::format("cannot open a channel to {} ({})", options.to, describe(*qos)), channel.error());
   PieceReader pieces(*file, qos->max_message_bytes);
   Notices notices(*session, console);

@@ -8,12 +8,14 @@ Clip::Clip(const ClipSpec& given, std::unique_ptr<MessageSource> source, std::un
            std::unique_ptr<ProtocolStack> protocol)
     : spec(given), stack(std::move(protocol)) {
   task.clip = this;
+  task.middle = in_the_middle(spec.service);
   connected = spec.next_hop.port != 0;
   if (spec.role != Role::incoming) {
     flow.clip = this;
     flow.frames.reserved = spec.packet_buffers;
     flow.horizon = spec.horizon;
     flow.best_effort = best_effort();
+    flow.middle = in_the_middle(spec.service);
     flow.turn = spec.packets_per_step;
   }
   switch (spec.role) {

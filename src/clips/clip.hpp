@@ -31,6 +31,10 @@ class Clip {
   const ClipSpec spec;               // as it was made; the neighbour's label may have become known since
 
   [[nodiscard]] bool best_effort() const noexcept { return spec.service == ServiceClass::best_effort; }
+  [[nodiscard]] link::TrafficClass traffic_class() const noexcept {
+    if (best_effort()) return link::TrafficClass::best_effort;
+    return in_the_middle(spec.service) ? link::TrafficClass::middle : link::TrafficClass::real_time;
+  }
 
   std::unique_ptr<ProtocolStack> stack;
   CpuTask task;                      // its place in the CPU scheduler

@@ -67,6 +67,7 @@ struct alignas(64) DomainCounters {
   std::uint64_t signals_in{};
   std::uint64_t link_full{};             // calls in which a driver's real-time class did not take everything
   std::uint64_t link_full_best_effort{};
+  std::uint64_t link_full_middle{};
   std::uint64_t handler_steps{};
   std::uint64_t handler_switches{};
   std::uint64_t bursts{};                // calls of a driver to send
@@ -86,6 +87,7 @@ inline constexpr std::array domain_counter_names{
     CounterName<DomainCounters>{"signals_in", &DomainCounters::signals_in},
     CounterName<DomainCounters>{"link_full", &DomainCounters::link_full},
     CounterName<DomainCounters>{"link_full_best_effort", &DomainCounters::link_full_best_effort},
+    CounterName<DomainCounters>{"link_full_middle", &DomainCounters::link_full_middle},
     CounterName<DomainCounters>{"handler_steps", &DomainCounters::handler_steps},
     CounterName<DomainCounters>{"handler_switches", &DomainCounters::handler_switches},
     CounterName<DomainCounters>{"bursts", &DomainCounters::bursts},

@@ -30,6 +30,24 @@ TEST(CpuScheduler, TheEarliestDeadlineRunsFirst) {
   EXPECT_EQ(s.next(0), &a);
 }
 
+TEST(CpuScheduler, TheMiddleClassRunsAfterWhatIsPromisedAndBeforeTheRest) {
+  Scheduler s;
+  CpuTask promised, ahead, middle, rest;
+  middle.middle = true;
+  s.cpu.place(rest, {at(0), never, never}, at(0));
+  s.cpu.place(ahead, {at(0), at(500), at(600)}, at(0));
+  s.cpu.place(middle, {at(0), at(0), at(10)}, at(0));
+  s.cpu.place(promised, {at(0), at(0), at(9000)}, at(0));
+  for (CpuTask* expected : {&promised, &middle, &ahead, &rest}) {
+    EXPECT_EQ(s.next(0), expected);
+    s.cpu.remove(*expected);
+  }
+  s.cpu.place(middle, {at(500), at(500), at(600)}, at(0));  // no budget before
+  EXPECT_EQ(s.next(499), nullptr);
+  EXPECT_EQ(s.cpu.next_wake(at(499)), at(500));
+  EXPECT_EQ(s.next(500), &middle);
+}
+
 TEST(CpuScheduler, AHandlerThatYieldsGoesOnIfItsDeadlineIsStillTheEarliest) {
   Scheduler s;
   CpuTask a, b;

@@ -6,6 +6,15 @@
 
 namespace rtchan::clips {
 
+namespace {
+
+link::TrafficClass class_of(std::uint8_t flags) noexcept {
+  if ((flags & wire::flag_best_effort) != 0) return link::TrafficClass::best_effort;
+  return (flags & wire::flag_middle) != 0 ? link::TrafficClass::middle : link::TrafficClass::real_time;
+}
+
+}  // namespace
+
 Demux::Demux(std::span<const LinkConfig> links, Arrivals& arrivals, DomainCounters& counters)
     : arrivals_(arrivals), counters_(counters) {
   for (const LinkConfig& link : links) drivers_.push_back(link.driver);
@@ -36,8 +45,7 @@ void Demux::one(std::uint32_t link, link::TrafficClass cls, const link::RxPacket
   const auto decoded = wire::decode(packet.bytes);
   if (!decoded) return dropped(counters_, packet_drop(decoded.error()));
   // A peer that sends best effort through the real-time queue would have it handled ahead of its budget.
-  const bool best_effort = (decoded->header.flags & wire::flag_best_effort) != 0;
-  if (best_effort != (cls == link::TrafficClass::best_effort)) return dropped(counters_, PacketDrop::wrong_queue);
+  if (class_of(decoded->header.flags) != cls) return dropped(counters_, PacketDrop::wrong_queue);
   switch (decoded->header.type) {
     case wire::PacketType::messages:
     case wire::PacketType::fragment:
@@ -72,14 +80,19 @@ void BestEffortInput::poll(CpuScheduler& cpu, Instant now) {
   if (left_ > 0) cpu.place(task, {activation_, activation_, activation_ + delay_}, now);
 }
 
-std::uint32_t BestEffortInput::step(CpuScheduler& cpu, Instant now) {
-  const std::uint32_t most = std::min(left_, limits::best_effort_packets_per_turn);
+std::uint32_t BestEffortInput::take(link::TrafficClass cls, std::uint32_t& link, std::uint32_t most, Instant now) {
   std::uint32_t taken = 0;
   for (std::size_t looked = 0; looked < demux_.drivers_.size() && taken < most; ++looked) {
-    taken += static_cast<std::uint32_t>(
-        demux_.receive(link_, link::TrafficClass::best_effort, most - taken, now));
-    if (taken < most) link_ = static_cast<std::uint32_t>((link_ + 1) % demux_.drivers_.size());
+    taken += static_cast<std::uint32_t>(demux_.receive(link, cls, most - taken, now));
+    if (taken < most) link = static_cast<std::uint32_t>((link + 1) % demux_.drivers_.size());
   }
+  return taken;
+}
+
+std::uint32_t BestEffortInput::step(CpuScheduler& cpu, Instant now) {
+  const std::uint32_t most = std::min(left_, limits::best_effort_packets_per_turn);
+  std::uint32_t taken = take(link::TrafficClass::middle, middle_link_, most, now);
+  taken += take(link::TrafficClass::best_effort, link_, most - taken, now);
   left_ -= taken;
   if (taken == most && left_ > 0) {
     cpu.place(task, task.edf.urgency, now);

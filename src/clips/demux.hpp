@@ -2,8 +2,9 @@
 // connection-specific packet buffer when it enters"): validate once, look the label up, queue per path.
 //
 // Runs at arrival, before any deadline is known, so it is bounded per turn and does as little as it can.
-// Best-effort packets come through their own queue of the driver and are taken by a polling server of N packets
-// per period, scheduled by deadline like a channel: a flood of them costs what admission has counted, no more.
+// Best-effort and middle-class packets come through queues of their own of the driver and are taken by a polling server of
+// N packets per period, scheduled by deadline like a channel: a flood of them costs what admission has counted, no more. The
+// middle class goes first: admission gives it no more packets than the server takes.
 #pragma once
 
 #include <array>
@@ -74,7 +75,9 @@ class BestEffortInput {
   Duration delay_;         // d
   Instant activation_ = long_ago;
   std::uint32_t left_ = 0;
-  std::uint32_t link_ = 0;
+  std::uint32_t take(link::TrafficClass cls, std::uint32_t& link, std::uint32_t most, Instant now);
+
+  std::uint32_t middle_link_ = 0, link_ = 0;  // where to look first
   bool deferred_ = false;
 };
 

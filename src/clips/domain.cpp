@@ -146,7 +146,7 @@ void Domain::State::data_arrived(const wire::DataPacket& packet, link::TrafficCl
   if (clip == nullptr || clip->outgoing) return dropped(counters, PacketDrop::unknown_label);
   if (clip->spec.generation != label.generation) return dropped(counters, PacketDrop::wrong_generation);
   if (clip->closing == Clip::Closing::abandoned || clip->violated) return dropped(counters, PacketDrop::closed_channel);
-  if (clip->best_effort() != (cls == link::TrafficClass::best_effort)) return dropped(counters, PacketDrop::wrong_class);
+  if (clip->traffic_class() != cls) return dropped(counters, PacketDrop::wrong_class);
   if (!accept(*clip, packet, arrival)) dropped(counters, PacketDrop::above_contract);
   if (clip->task.edf.state == EdfPlace::State::absent) schedule(*clip, at);
 }
@@ -258,7 +258,7 @@ void Domain::connect(ClipSlot slot, const Endpoint& next_hop, Label next_label) 
 // An outgoing channel begins once its link is ready for it (link_scheduler.hpp); until then its messages wait unseen. What
 // is forwarded has begun upstream: to hold it up as well would only make it later.
 void Domain::State::join(Clip& clip, Instant at) noexcept {
-  clip.joining = clip.outgoing && !clip.best_effort() && !links[clip.spec.link]->settled();
+  clip.joining = clip.outgoing && clip.spec.service == ServiceClass::guaranteed && !links[clip.spec.link]->settled();
   if (clip.joining) return joining.push_back(clip.spec.slot);
   clip.active_since = at;
   if (clip.forward) return settle(clip, at);

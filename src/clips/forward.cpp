@@ -84,6 +84,7 @@ std::optional<Urgency> Forward::urgency(PacketStore& store) const noexcept {
   if (packets_.empty()) return std::nullopt;
   if (best_effort()) return Urgency{long_ago, never, never};
   const Packet& head = store[packets_.front()];
+  if (in_the_middle(spec_.service)) return Urgency{long_ago, long_ago, head.deadline};
   return Urgency{head.logical - arrivals_.early(), head.logical, head.deadline};
 }
 
@@ -93,7 +94,7 @@ std::uint32_t Forward::step(Instant now, LinkFlow& flow, LinkScheduler& link, Pa
   for (; packets < spec_.packets_per_step && !packets_.empty(); ++packets) {
     const Frame frame = packets_.front();
     Packet& packet = store[frame];
-    if (!best_effort() && packet.logical - arrivals_.early() > now) break;
+    if (spec_.service == ServiceClass::guaranteed && packet.logical - arrivals_.early() > now) break;
     packets_.pop(store);
     if (!best_effort()) raise(counters.worst_cpu, (now - packet.logical).count());
     packet.to = spec_.next_hop;
@@ -109,7 +110,7 @@ std::uint32_t Forward::step(Instant now, LinkFlow& flow, LinkScheduler& link, Pa
 void Forward::address(Packet& packet, std::span<std::byte> bytes) noexcept {
   wire::DataHeader header;
   header.type = packet.type;
-  header.flags = best_effort() ? wire::flag_best_effort : std::uint8_t{0};
+  header.flags = wire::class_flag(spec_.service);
   header.label = spec_.next_label;
   header.packet_number = next_packet_++;
   header.first_message = static_cast<std::uint32_t>(packet.message);

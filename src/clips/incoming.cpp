@@ -75,6 +75,7 @@ std::optional<Urgency> Incoming::urgency(PacketStore& store) const noexcept {
   if (packets_.empty()) return std::nullopt;
   if (spec_.service == ServiceClass::best_effort) return Urgency{long_ago, never, never};
   const Packet& head = store[packets_.front()];
+  if (in_the_middle(spec_.service)) return Urgency{long_ago, long_ago, head.deadline};
   return Urgency{head.logical - arrivals_.early(), head.logical, head.deadline};
 }
 
@@ -82,7 +83,7 @@ std::uint32_t Incoming::step(Instant now, PacketStore& store, ClipCounters& coun
   std::uint32_t packets = 0;
   while (packets < spec_.packets_per_step && !packets_.empty()) {
     const Frame frame = packets_.front();
-    if (spec_.service != ServiceClass::best_effort && store[frame].logical - arrivals_.early() > now) break;
+    if (spec_.service == ServiceClass::guaranteed && store[frame].logical - arrivals_.early() > now) break;
     packets_.pop(store);
     take(store[frame], store.bytes(frame).first(store[frame].bytes), now, counters);
     store.give(frame, frames_);

@@ -10,7 +10,7 @@ namespace rtchan::clips {
 
 LinkScheduler::LinkScheduler(const LinkConfig& config, PacketStore& store, std::uint32_t flows,
                              Departures& departures, DomainCounters& counters)
-    : config_(config), store_(store), departures_(departures), counters_(counters), real_time_(flows + 1) {
+    : config_(config), store_(store), departures_(departures), counters_(counters), real_time_(flows + 1), middle_(flows) {
   assert(config.driver != nullptr && config.bits_per_second > 0);
 }
 
@@ -41,7 +41,7 @@ void LinkScheduler::stage(LinkFlow& flow, Frame frame, Instant now) noexcept {
 // The flow's head has changed.
 void LinkScheduler::requeue(LinkFlow& flow, Instant now) noexcept {
   if (flow.packets.empty()) {
-    real_time_.remove(flow);
+    queue_of(flow).remove(flow);
     leave_round(flow);
     return;
   }
@@ -51,12 +51,13 @@ void LinkScheduler::requeue(LinkFlow& flow, Instant now) noexcept {
     head.deadline = head.logical + flow.delay;
   }
   if (flow.best_effort || flow.period > Duration{0}) join_round(flow);
+  if (flow.middle) return middle_.place(flow, {long_ago, long_ago, head.deadline}, now);
   if (!flow.best_effort) real_time_.place(flow, {head.logical - flow.horizon, head.logical, head.deadline}, now);
 }
 
 void LinkScheduler::forget(LinkFlow& flow) noexcept {
   flow.packets.clear(store_, flow.frames);
-  real_time_.remove(flow);
+  queue_of(flow).remove(flow);
   leave_round(flow);
 }
 
@@ -88,11 +89,14 @@ void LinkScheduler::settle(Instant now) noexcept {
 }
 
 LinkScheduler::Candidate LinkScheduler::next(Instant now) noexcept {
-  LinkFlow* flow = real_time_.current();
-  LinkFlow* in_turn = best_effort_blocked(now) ? signalling_ : round_first_;
-  if (flow == nullptr && in_turn != nullptr) return {in_turn, never};
-  if (flow == nullptr) flow = real_time_.early();
-  return {flow, flow == nullptr ? never : store_[flow->packets.front()].deadline};
+  const auto by_deadline = [this](LinkFlow* flow) { return Candidate{flow, store_[flow->packets.front()].deadline, false}; };
+  if (LinkFlow* flow = real_time_.current()) return by_deadline(flow);
+  LinkFlow* middle = blocked(link::TrafficClass::middle, now) ? nullptr : middle_.current();
+  if (middle != nullptr) return {middle, never, false};
+  LinkFlow* in_turn = blocked(link::TrafficClass::best_effort, now) ? signalling_ : round_first_;
+  if (in_turn != nullptr) return {in_turn, never, true};
+  if (LinkFlow* flow = real_time_.early()) return by_deadline(flow);
+  return {nullptr, never, false};
 }
 
 // How much of ours may be outstanding once the candidate has joined it.
@@ -112,10 +116,10 @@ bool LinkScheduler::may_go(const Candidate& candidate, Instant now) const noexce
 
 void LinkScheduler::choose(const Candidate& candidate, Instant now) noexcept {
   LinkFlow& flow = *candidate.flow;
-  const bool in_turn = candidate.deadline == never;
+  const bool in_turn = candidate.in_turn;
   batch_[chosen_++] = {.frame = flow.packets.pop(store_),
                        .flow = &flow,
-                       .cls = flow.best_effort ? link::TrafficClass::best_effort : link::TrafficClass::real_time,
+                       .cls = flow.cls(),
                        .last_current = flow.last_current,
                        .turn_left = flow.turn_left,
                        .in_turn = in_turn};
@@ -133,13 +137,12 @@ bool LinkScheduler::transmit(Instant now) noexcept {
   for (std::size_t begin = 0, end = 0; begin < chosen_ && !real_time_full; begin = end) {
     const link::TrafficClass cls = batch_[begin].cls;
     while (end < chosen_ && batch_[end].cls == cls) ++end;
-    const bool best_effort = cls == link::TrafficClass::best_effort;
-    if (best_effort && best_effort_blocked(now)) continue;
+    if (blocked(cls, now)) continue;
     if (hand_over(begin, end - begin, now) == end - begin) continue;
-    if (best_effort) {
-      best_effort_retry_ = now + limits::device_retry;
-    } else {
+    if (cls == link::TrafficClass::real_time) {
       real_time_full = true;
+    } else {
+      retry_[static_cast<std::size_t>(cls)] = now + limits::device_retry;
     }
   }
   finish_batch(now);
@@ -170,8 +173,11 @@ std::size_t LinkScheduler::hand_over(std::size_t begin, std::size_t count, Insta
   bump(counters_.bursts);
   bump(counters_.burst_packets, taken);
   if (taken < count) {
-    const bool real_time = batch_[begin].cls == link::TrafficClass::real_time;
-    bump(real_time ? counters_.link_full : counters_.link_full_best_effort);
+    switch (batch_[begin].cls) {
+      case link::TrafficClass::real_time: bump(counters_.link_full); break;
+      case link::TrafficClass::best_effort: bump(counters_.link_full_best_effort); break;
+      case link::TrafficClass::middle: bump(counters_.link_full_middle); break;
+    }
   }
   return taken;
 }
@@ -219,7 +225,11 @@ void LinkScheduler::put_back(Chosen& chosen, Instant now) noexcept {
 // batches instead of single packets; the wire never runs dry for it.
 Instant LinkScheduler::next_visit(Instant now) noexcept {
   Instant order_changes = std::min(real_time_.next_eligible(), real_time_.next_current());
-  if (best_effort_blocked(now) && round_first_ != nullptr) order_changes = std::min(order_changes, best_effort_retry_);
+  const auto retry = [&](link::TrafficClass cls, bool waits) {
+    if (waits && blocked(cls, now)) order_changes = std::min(order_changes, retry_[static_cast<std::size_t>(cls)]);
+  };
+  retry(link::TrafficClass::best_effort, round_first_ != nullptr);
+  retry(link::TrafficClass::middle, middle_.current() != nullptr);
   if (!settled_ && real_time_.current() == nullptr) {
     order_changes = std::min(order_changes, now + std::max(Duration{0}, outstanding(now) - most_allowed()));
   }

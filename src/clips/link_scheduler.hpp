@@ -1,19 +1,19 @@
 // One link's packets in the order in which they may leave (paper 4.3, "QoS-sensitive link bandwidth allocation").
 //
-// Three queues: current real-time packets by deadline; best effort, in turns; early real-time packets, when
-// nothing else waits. A flow (a clip's way to the link) queues by its head packet and is FIFO within itself.
+// Four queues: current real-time packets by deadline; the middle class by deadline, never held back; best effort, in turns;
+// early real-time packets, when nothing else waits. A flow (a clip's way to the link) queues by its head packet and is FIFO within itself.
 //
 // Hand-over rule. What is outstanding at the device (handed over, not yet on the wire) cannot be taken back, so
 // it bounds how long an urgent packet that comes next must wait. A packet may always go when nothing is outstanding;
 // otherwise only the next in order, while
 //
-//     foreign + outstanding wire time + its own  <=  beta*(deadline - now)         (best effort: deadline infinite)
+//     foreign + outstanding wire time + its own  <=  beta*(deadline - now)         (middle class and best effort: deadline infinite)
 //
 // where `foreign` is what other programs may have in the device (LinkConfig), with beta* from admission (admission/burst_bound.hpp). Outstanding is what the link clock says at the configured
 // capacity, or what the driver has not reported complete, whichever is more.
 //
 // A full device. What the driver does not take goes back to the head of its flow, as if it had never been chosen: it
-// is not outstanding, and forget() drops it like the rest. A full best-effort class holds up best effort alone, for
+// is not outstanding, and forget() drops it like the rest. A full class below real time holds up itself alone, for
 // limits::device_retry; behind a full real-time class everything waits, and the next visit tries again.
 //
 // A dead device. While the link is held (its interface is down) nothing is handed over: what the device keeps for later
@@ -43,8 +43,12 @@ struct LinkFlow {
   FrameBudget frames;
   Duration horizon{};        // how early a packet may leave
   bool best_effort = false;
+  bool middle = false;       // below guaranteed, above best effort
   std::uint32_t turn = 8;    // best effort: packets before the next flow's turn
   Clip* clip = nullptr;      // nullptr: signalling
+  [[nodiscard]] link::TrafficClass cls() const noexcept {
+    return best_effort ? link::TrafficClass::best_effort : middle ? link::TrafficClass::middle : link::TrafficClass::real_time;
+  }
   // > 0 (signalling): the head packet is certain to be current `period` after the last that was, due `delay` later; until
   // then it takes its turn with best effort, and if it goes so, it has used nothing of the flow's rate.
   Duration period{};
@@ -117,7 +121,8 @@ class LinkScheduler {
   };
   struct Candidate {
     LinkFlow* flow;
-    Instant deadline;  // that the hand-over rule goes by; `never`: as best effort
+    Instant deadline;  // that the hand-over rule goes by; `never`: of what has none to keep
+    bool in_turn;      // as best effort
   };
   struct Uncompleted {
     Duration wire{};
@@ -126,7 +131,8 @@ class LinkScheduler {
 
   void settle(Instant now) noexcept;
   Candidate next(Instant now) noexcept;
-  [[nodiscard]] bool best_effort_blocked(Instant now) const noexcept { return now < best_effort_retry_; }
+  [[nodiscard]] bool blocked(link::TrafficClass cls, Instant now) const noexcept { return now < retry_[static_cast<std::size_t>(cls)]; }
+  EdfQueue<LinkFlow>& queue_of(const LinkFlow& flow) noexcept { return flow.middle ? middle_ : real_time_; }
   [[nodiscard]] Duration handed_over(Instant now) const noexcept;
   [[nodiscard]] Duration allowed(const Candidate& candidate, Instant now) const noexcept;
   [[nodiscard]] Duration most_allowed() const noexcept;
@@ -151,10 +157,12 @@ class LinkScheduler {
   bool settled_ = true;
   bool held_ = false;
   EdfQueue<LinkFlow> real_time_;
+  EdfQueue<LinkFlow> middle_;
   LinkFlow* round_first_ = nullptr;  // best effort
   LinkFlow* round_last_ = nullptr;
   LinkFlow* signalling_ = nullptr;   // while it is in the round: the one flow there that is not of the best-effort class
-  Instant best_effort_retry_ = long_ago;  // until then the device's best-effort class counts as full
+  // Until then the device's class counts as full; real time is tried at every visit.
+  std::array<Instant, link::traffic_classes> retry_{long_ago, long_ago, long_ago};
 
   Instant busy_until_ = long_ago;    // link clock: everything handed over is on the wire
   Duration chosen_wire_{};           // of the batch that is being put together

@@ -28,6 +28,60 @@ TEST_F(LinkTest, CurrentThenBestEffortThenEarly) {
   EXPECT_EQ(order(), (Ids{early_deadline, late_deadline, effort, early}));
 }
 
+TEST_F(LinkTest, TheMiddleClassGoesAfterCurrentRealTimeAndBeforeBestEffort) {
+  LinkFlow& promised = flow();
+  LinkFlow& ahead = flow(microseconds{500});
+  LinkFlow& loose = middle_flow();
+  LinkFlow& tight = middle_flow();
+  LinkFlow& rest = flow({}, true);
+  const auto effort = best_effort(rest);
+  const auto early = stage(ahead, 500, start + microseconds{400}, start + microseconds{500});
+  const auto second = stage(loose, 500, start, start + microseconds{90});
+  const auto first = stage(tight, 500, start + microseconds{20}, start + microseconds{30});
+  const auto current = stage(promised, 500, start, start + microseconds{900});
+  run_until(start + microseconds{100});
+  EXPECT_EQ(order(), (Ids{current, first, second, effort, early}));
+  EXPECT_EQ(wire.sent[1].cls, link::TrafficClass::middle);
+}
+
+TEST_F(LinkTest, AMiddleClassThatNeverEndsDelaysRealTimeByOneFrameAndLeavesBestEffortNothing) {
+  LinkFlow& promised = flow();
+  LinkFlow& greedy = middle_flow();
+  LinkFlow& rest = flow({}, true);
+  for (int i = 0; i < 400; ++i) stage(greedy, payload, start, start + microseconds{1});  // long overdue all along
+  best_effort(rest);
+  std::vector<std::pair<std::uint32_t, Instant>> asked;
+  for (int i = 1; i <= 30; ++i) {
+    const Instant at = start + microseconds{100 * i + i};
+    run_until(at);
+    asked.emplace_back(stage(promised, 500, at, at + microseconds{50}), at);
+  }
+  run_until(start + microseconds{3'300});
+  for (const auto& [id, at] : asked) {
+    const auto gone = std::ranges::find(wire.sent, id, &Wire::Sent::id);
+    ASSERT_NE(gone, wire.sent.end());
+    EXPECT_LE(gone->finish - at, wire_time(payload) + wire_time(500));
+  }
+  EXPECT_TRUE(std::ranges::none_of(wire.sent, [](const auto& s) { return s.cls == link::TrafficClass::best_effort; }));
+}
+
+TEST_F(LinkTest, AFullMiddleClassHoldsUpItselfAlone) {
+  LinkFlow& promised = flow();
+  LinkFlow& middle = middle_flow();
+  LinkFlow& rest = flow({}, true);
+  wire.room[static_cast<std::size_t>(link::TrafficClass::middle)] = 0;
+  const auto held = stage(middle, 500, start, start + microseconds{30});
+  const auto effort = best_effort(rest);
+  run_until(start + microseconds{20});
+  const auto current = stage(promised, 500, wire.now, wire.now + microseconds{50});
+  run_until(start + microseconds{40});
+  EXPECT_EQ(order(), (Ids{effort, current}));
+  EXPECT_GE(counters.link_full_middle, 1u);
+  wire.room[static_cast<std::size_t>(link::TrafficClass::middle)] = SIZE_MAX;
+  run_until(start + microseconds{5'000});
+  EXPECT_EQ(order(), (Ids{effort, current, held}));
+}
+
 TEST_F(LinkTest, AnEarlyPacketWaitsForItsHorizon) {
   LinkFlow& f = flow(microseconds{100});
   stage(f, 500, start + microseconds{400}, start + microseconds{500});

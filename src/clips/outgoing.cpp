@@ -119,7 +119,7 @@ void Outgoing::refuse(ClipCounters& counters) noexcept {
 std::uint32_t Outgoing::write_packet(std::span<std::byte> frame) noexcept {
   InWork& work = *in_work_;
   wire::DataHeader header;
-  header.flags = spec_.service == ServiceClass::best_effort ? wire::flag_best_effort : std::uint8_t{0};
+  header.flags = wire::class_flag(spec_.service);
   header.label = spec_.next_label;
   header.packet_number = next_packet_++;
   header.first_message = static_cast<std::uint32_t>(work.number);

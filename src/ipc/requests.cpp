@@ -26,7 +26,7 @@ void endpoint(A& a, F& e) {
 
 template <class A, class F>
 void unchecked_qos(A& a, F& q) {
-  a.one_of("service", q.service, ServiceClass::guaranteed);
+  a.one_of("service", q.service, ServiceClass::statistical);
   a("max_rate", q.max_rate);
   a("max_burst", q.max_burst);
   a("max_message_bytes", q.max_message_bytes);
@@ -273,6 +273,7 @@ std::expected<Reply, std::string> decode_reply(std::span<const std::byte> bytes)
 }
 
 std::optional<std::string> flaw_in(const Qos& q) {
+  if (auto flaw = outside(q.service > ServiceClass::statistical, "service is none of the defined classes")) return flaw;
   if (auto flaw = outside(q.max_message_bytes < 1 || q.max_message_bytes > limits::message_bytes,
                           "max_message_bytes is not within 1 ... 16,777,216 bytes")) {
     return flaw;
@@ -300,6 +301,7 @@ std::optional<std::string> flaw_in(std::span<const Extension> extensions) {
     if (e.value.size() > limits::extension_bytes) {
       return fmt::format("extension {} is longer than {} bytes", e.tag, limits::extension_bytes);
     }
+    if (e.tag == tag_activity && !activity_ppm(e)) return "the activity (extension 1) is not 4 bytes that say 1 ... 1,000,000";
   }
   return std::nullopt;
 }

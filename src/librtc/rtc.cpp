@@ -109,14 +109,14 @@ int keep(rtchan::Channel&& made) {
 }
 
 rtchan::Qos from_c(const rtcQos& q) {
-  return {.service = q.service == RTC_BEST_EFFORT ? rtchan::ServiceClass::best_effort : rtchan::ServiceClass::guaranteed,
+  return {.service = static_cast<rtchan::ServiceClass>(q.service),
           .max_rate = q.max_rate,
           .max_burst = q.max_burst,
           .max_message_bytes = q.max_message_bytes,
           .max_delay = nanoseconds{q.max_delay_ns}};
 }
 rtcQos to_c(const rtchan::Qos& q) {
-  return {q.service == rtchan::ServiceClass::best_effort ? RTC_BEST_EFFORT : RTC_GUARANTEED, q.max_rate, q.max_burst,
+  return {static_cast<rtcService>(q.service), q.max_rate, q.max_burst,
           q.max_message_bytes, q.max_delay.count()};
 }
 rtcRemote to_c(const rtchan::Endpoint& e) {

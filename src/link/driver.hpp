@@ -11,9 +11,10 @@
 
 namespace rtchan::link {
 
-// Real-time and best-effort packets use different sockets/queues, so that a flood of the second cannot fill
-// the first's buffers.
-enum class TrafficClass : std::uint8_t { real_time = 0, best_effort = 1 };
+// Each class uses a socket/queue of its own, so that a flood of one cannot fill another's buffers. `middle`: served below
+// real-time, above best effort.
+enum class TrafficClass : std::uint8_t { real_time = 0, best_effort = 1, middle = 2 };
+inline constexpr std::size_t traffic_classes = 3;
 
 struct TxPacket {
   const Endpoint* to{};               // neighbour, at its link's port whatever the class; outlives the call
@@ -31,7 +32,7 @@ class Driver {
  public:
   virtual ~Driver() = default;
   // Hands over the first n packets, in order, and returns n; fewer than given means "the device is full now"
-  // for this class: the other class may still have room, and must not wait for this one.
+  // for this class: another class may still have room, and must not wait for this one.
   // A packet that cannot be sent at all (EMSGSIZE, unreachable) counts as taken and is counted in errors().
   virtual std::size_t transmit(TrafficClass cls, std::span<const TxPacket> packets) = 0;
   // Fills up to out.size() packets that have arrived; returns how many. Never blocks. `arrival` is never later
@@ -51,7 +52,7 @@ class Driver {
     std::uint64_t sent_bytes{};                // their UDP payload
     std::uint64_t send_errors{};               // refused by the system for good (unreachable, ...): lost
     std::uint64_t device_full{};               // calls that could not take everything
-    std::uint64_t kernel_drops[2]{};           // arrived but found the receive buffer full, per TrafficClass; what
+    std::uint64_t kernel_drops[traffic_classes]{};           // arrived but found the receive buffer full, per TrafficClass; what
                                                // the kernel had joined (GRO) counts once
     std::uint64_t oversized{};                 // EMSGSIZE, or longer than payload_bytes(): lost
   };

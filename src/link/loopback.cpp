@@ -18,7 +18,7 @@ class Cable::Side final : public Driver {
         self_(config.ends[side]),
         frames_(config.frames, config.payload_bytes),
         wire_(config.frames),
-        queues_{Queue(config.receive_packets), Queue(config.receive_packets)} {}
+        queues_{Queue(config.receive_packets), Queue(config.receive_packets), Queue(config.receive_packets)} {}
 
   void connect(Side& peer) { peer_ = &peer; }
 
@@ -58,7 +58,7 @@ class Cable::Side final : public Driver {
   std::size_t completed_ = 0;
   Instant now_ = long_ago;
   Instant wire_free_ = long_ago;
-  std::array<Queue, 2> queues_;
+  std::array<Queue, traffic_classes> queues_;
   Counters counters_;
 };
 

@@ -19,7 +19,7 @@ Lossy::Lossy(Driver& inner, const Faults& faults, std::uint64_t seed, std::uint3
       faults_(faults),
       random_(seed),
       frames_(frames, std::min(inner.payload_bytes() + 64, datagram_bytes)),
-      waiting_{Heap<Instant, Held>(frames), Heap<Instant, Held>(frames)} {
+      waiting_{Heap<Instant, Held>(frames), Heap<Instant, Held>(frames), Heap<Instant, Held>(frames)} {
   for (auto& lent : lent_) lent.reserve(frames);
 }
 

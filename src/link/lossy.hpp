@@ -65,8 +65,8 @@ class Lossy final : public Driver {
   Faults faults_;
   std::mt19937_64 random_;
   Pool frames_;
-  Heap<Instant, Held> waiting_[2];      // by the instant at which it may be received
-  std::vector<std::uint32_t> lent_[2];  // returned by the last receive()
+  Heap<Instant, Held> waiting_[traffic_classes];      // by the instant at which it may be received
+  std::vector<std::uint32_t> lent_[traffic_classes];  // returned by the last receive()
   Tally tally_;
 };
 

@@ -31,19 +31,21 @@ std::size_t index(TrafficClass cls) {
 }  // namespace
 
 struct UdpDriver::State {
-  State(const UdpConfig& config, std::size_t payload, UdpSocket real_time, UdpSocket best_effort)
-      : sockets{std::move(real_time), std::move(best_effort)},
+  State(const UdpConfig& config, std::size_t payload, std::array<UdpSocket, traffic_classes> opened)
+      : sockets(std::move(opened)),
         senders{UdpSender(config.segmentation && sockets[0].can_segment(), 0),
-                UdpSender(config.segmentation && sockets[1].can_segment(), 1)},
+                UdpSender(config.segmentation && sockets[1].can_segment(), 1),
+                UdpSender(config.segmentation && sockets[2].can_segment(), 2)},
         receivers{UdpReceiver(config.receive_batch[0], datagram_bytes(config)),
-                  UdpReceiver(config.receive_batch[1], datagram_bytes(config))},
+                  UdpReceiver(config.receive_batch[1], datagram_bytes(config)),
+                  UdpReceiver(config.receive_batch[2], datagram_bytes(config))},
         payload_bytes(payload),
         header_bytes(static_cast<std::uint32_t>(ethernet_header_bytes + ip_header_bytes(config.local) +
                                                 udp_header_bytes)) {}
 
-  std::array<UdpSocket, 2> sockets;
-  std::array<UdpSender, 2> senders;
-  std::array<UdpReceiver, 2> receivers;
+  std::array<UdpSocket, traffic_classes> sockets;
+  std::array<UdpSender, traffic_classes> senders;
+  std::array<UdpReceiver, traffic_classes> receivers;
   std::size_t payload_bytes;
   std::uint32_t header_bytes;
   std::size_t handed_over = 0;  // since the last completed()
@@ -55,9 +57,9 @@ UdpDriver::UdpDriver(std::unique_ptr<State> state) : state_(std::move(state)) {}
 UdpDriver::~UdpDriver() = default;
 
 std::expected<std::unique_ptr<UdpDriver>, Error> UdpDriver::open(const UdpConfig& config) {
-  if (config.local.port == 0 || config.local.port == UINT16_MAX) {
+  if (config.local.port == 0 || config.local.port > UINT16_MAX - 2) {
     return std::unexpected(Error{.code = Errc::invalid_argument,
-                                 .text = "a link's port is 1 to 65534 (the next one is used too)"});
+                                 .text = "a link's port is 1 to 65533 (the next two are used too)"});
   }
   std::uint32_t mtu = config.mtu_bytes;
   if (mtu == 0) {
@@ -76,8 +78,10 @@ std::expected<std::unique_ptr<UdpDriver>, Error> UdpDriver::open(const UdpConfig
   if (!real_time) return std::unexpected(real_time.error());
   auto best_effort = UdpSocket::open(config, TrafficClass::best_effort, shortcomings);
   if (!best_effort) return std::unexpected(best_effort.error());
+  auto middle = UdpSocket::open(config, TrafficClass::middle, shortcomings);
+  if (!middle) return std::unexpected(middle.error());
   auto state = std::make_unique<State>(config, mtu - ip_header_bytes(config.local) - udp_header_bytes,
-                                       std::move(*real_time), std::move(*best_effort));
+                                       std::array{std::move(*real_time), std::move(*best_effort), std::move(*middle)});
   state->shortcomings = std::move(shortcomings);
   return std::unique_ptr<UdpDriver>(new UdpDriver(std::move(state)));
 }

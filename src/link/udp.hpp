@@ -1,6 +1,6 @@
 // Packets as UDP datagrams through the kernel's sockets: the driver that works everywhere. One socket for
-// real-time traffic (the link's port) and one for best effort (port + 1), so that neither fills the other's
-// buffers. Batches go by sendmmsg/recvmmsg; runs of equal-sized packets to one neighbour as one GSO datagram,
+// real-time traffic (the link's port), one for best effort (port + 1) and one for the class between them (port + 2), so that
+// none fills another's buffers. Batches go by sendmmsg/recvmmsg; runs of equal-sized packets to one neighbour as one GSO datagram,
 // and GRO on receive (14 times the packet rate on the machine this was designed on). Never fragments (DF).
 #pragma once
 
@@ -17,22 +17,21 @@
 namespace rtchan::link {
 
 struct UdpConfig {
-  Endpoint local{};                // the link's own address; port: real-time, port + 1: best effort
+  Endpoint local{};                // the link's own address; port: real-time, + 1: best effort, + 2: middle
   std::string interface;           // bind to this interface by name; empty: not bound, found by `local`
   std::uint32_t mtu_bytes = 0;     // 0: what the interface says (at most limits::mtu_bytes_max)
-  std::uint8_t dscp[2] = {46, 0};  // per TrafficClass: EF and default forwarding
-  std::uint32_t priority[2] = {6,
-                               0};  // SO_PRIORITY per TrafficClass; a guard may ask for others. Above 6
+  std::uint8_t dscp[traffic_classes] = {46, 0, 26};  // per TrafficClass: EF, default forwarding, AF31
+  std::uint32_t priority[traffic_classes] = {6, 0, 6};  // SO_PRIORITY per TrafficClass; a guard may ask for others. Above 6
                                     // needs CAP_NET_ADMIN: the guard depends on it, so open() fails without
   bool segmentation = true;         // GSO and GRO, where the kernel has them
   std::uint32_t receive_buffer_bytes = 4u << 20;  // per socket, as SO_RCVBUF counts (see below)
   std::uint32_t send_buffer_bytes = 1u << 20;
-  std::uint32_t receive_batch[2] = {64, 16};  // datagrams taken by one receive(), per TrafficClass
+  std::uint32_t receive_batch[traffic_classes] = {64, 16, 16};  // datagrams taken by one receive(), per TrafficClass
 };
 
 class UdpDriver final : public Driver {
  public:
-  // Opens and binds both sockets. Fails with Errc::invalid_argument (address not ours, MTU below
+  // Opens and binds the sockets. Fails with Errc::invalid_argument (address not ours, MTU below
   // limits::mtu_bytes_min), Errc::port_in_use or Errc::system; text names the call.
   static std::expected<std::unique_ptr<UdpDriver>, Error> open(const UdpConfig& config);
   ~UdpDriver() override;

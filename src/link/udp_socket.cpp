@@ -23,7 +23,12 @@ constexpr std::uint32_t priority_for_all =
     6;  // above, SO_PRIORITY names a class of a qdisc and needs a capability
 
 const char* name(TrafficClass cls) {
-  return cls == TrafficClass::real_time ? "real-time" : "best-effort";
+  switch (cls) {
+    case TrafficClass::real_time: return "real-time";
+    case TrafficClass::best_effort: return "best-effort";
+    case TrafficClass::middle: return "middle-class";
+  }
+  return "?";
 }
 
 Error system_error(std::string_view call, const std::string& where) {

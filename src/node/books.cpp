@@ -37,6 +37,22 @@ admission::InputBound input_bound(const NodeConfig& config, std::size_t worker) 
   return bound;
 }
 
+std::unique_ptr<admission::AdmissionPolicy> guaranteed(const std::string& name, const admission::StageSettings& settings) {
+  auto policy = admission::make_policy(name, settings, {.share_ppm = settings.utilisation_limit_ppm});
+  assert(policy != nullptr);
+  return policy;
+}
+
+// The part of the time that the polling server of best-effort input takes packets in: its batch in each period.
+std::uint32_t polled_input_ppm(const admission::CostModel& costs) {
+  const std::int64_t batch = (costs.input_packet * costs.best_effort_packets).count();
+  return static_cast<std::uint32_t>(std::min<std::int64_t>(1'000'000, batch * 1'000'000 / costs.best_effort_period.count()));
+}
+
+const char* policy_of(ServiceClass service) {
+  return service == ServiceClass::statistical ? "statistical" : "controlled_load";
+}
+
 }  // namespace
 
 Duration signal_period(const admission::LinkModel& model) noexcept {
@@ -69,20 +85,23 @@ Books::Books(const NodeConfig& config) : config_(config) {
     }
     auto settings = admission::cpu_settings(worker.costs, format);
     settings.input_bound = input_bound(config, w);
-    auto policy = admission::make_policy(worker.policy, settings);
-    assert(policy != nullptr);
-    const auto id = ledger_.add_stage(fmt::format("cpu of worker {}", w), Resource::cpu, std::move(policy));
-    cpus_.push_back(Stage{id, settings, {}});
+    const auto id = ledger_.add_stage(fmt::format("cpu of worker {}", w), Resource::cpu, guaranteed(worker.policy, settings));
+    cpus_.push_back(Stage{id, settings, {}, {}});
     packets_.push_back(Pool{fmt::format("packet buffers of worker {}", w), worker.packet_buffers, 0});
     slots_.emplace_back(worker.clips);
   }
   for (const LinkSettings& link : config.links) {
     auto settings = admission::link_settings(config.workers[link.worker].costs, link.model);
     settings.utilisation_limit_ppm = link.limit_ppm;
-    auto policy = admission::make_policy(link.policy, settings);
-    assert(policy != nullptr);
-    const auto id = ledger_.add_stage(fmt::format("link {}", link.name), Resource::link, std::move(policy));
-    links_.push_back(Stage{id, settings, {}});
+    const auto id = ledger_.add_stage(fmt::format("link {}", link.name), Resource::link, guaranteed(link.policy, settings));
+    links_.push_back(Stage{id, settings, {}, {}});
+  }
+  for (std::size_t w = 0; w < cpus_.size(); ++w) {
+    const WorkerSettings& worker = config.workers[w];
+    add_below(cpus_[w], fmt::format("cpu of worker {}", w), Resource::cpu, worker.below, polled_input_ppm(worker.costs));
+  }
+  for (std::size_t l = 0; l < links_.size(); ++l) {
+    add_below(links_[l], fmt::format("link {}", config.links[l].name), Resource::link, config.links[l].below, 1'000'000);
   }
   link_states_.resize(links_.size());
   memory_ = Pool{"message buffers", config.limits.memory_bytes, 0};
@@ -101,6 +120,19 @@ Books::Books(const NodeConfig& config) : config_(config) {
     cpu.input_service = costs.input_packet;
     enter_permanent(cpus_[link.worker], cpu, std::chrono::seconds{1});
   }
+}
+
+void Books::add_below(Stage& stage, const std::string& name, Resource kind, const BelowSettings& below,
+                      std::uint32_t input_ppm) {
+  if (below.policy.empty()) return;
+  auto policy = admission::make_policy(below.policy, stage.settings,
+                                       {.share_ppm = below.share_ppm,
+                                        .burst_limit = below.burst_limit,
+                                        .target_ppm = below.target_ppm,
+                                        .input_ppm = input_ppm,
+                                        .above = &ledger_.policy(stage.id)});
+  assert(policy != nullptr);
+  stage.below = ledger_.add_stage(name + ", below guaranteed", kind, std::move(policy), stage.id);
 }
 
 void Books::enter_permanent(Stage& stage, const admission::Candidate& candidate, Duration delay) {
@@ -124,20 +156,40 @@ void Books::enter_permanent(Stage& stage, const admission::Candidate& candidate,
 
 // --- reserving --------------------------------------------------------------------------------------------------
 
+// Of a physical stage, the one that the class is entered in; nullopt: the class is not served there.
+std::optional<admission::StageId> Books::stage_of(const Stage& stage, ServiceClass service) const {
+  if (!in_the_middle(service)) return stage.id;
+  if (!stage.below || ledger_.view(*stage.below).policy != policy_of(service)) return std::nullopt;
+  return stage.below;
+}
+
+std::optional<wire::Refuse> Books::unserved(const PathId& path, const Plan& plan, const Place& place) const {
+  const auto check = [&](const Stage& stage) -> std::optional<wire::Refuse> {
+    if (stage_of(stage, plan.service)) return std::nullopt;
+    const auto view = ledger_.view(stage.id);
+    wire::Refuse why{path, Errc::refused, view.kind, {}, {}, {}, 0, {}, false, 0, 0};
+    why.text = fmt::format("{} serves no {} class", view.name, policy_of(plan.service));
+    return why;
+  };
+  auto why = check(cpus_[place.worker]);
+  return why || !place.out ? why : check(links_[*place.out]);
+}
+
 std::vector<admission::StageRequest> Books::stage_requests(const Plan& plan, const Place& place) const {
   std::vector<admission::StageRequest> requests;
-  if (!plan.guaranteed) return requests;
+  if (!plan.admitted) return requests;
   Duration left = plan.max_delay - plan.before.minima - plan.before.propagation;
-  const auto ask = [&](admission::StageId stage, const admission::Candidate& candidate, Duration room) {
-    requests.push_back({stage, candidate, room});
+  const auto ask = [&](const Stage& stage, const admission::Candidate& candidate, Duration room) {
+    requests.push_back({*stage_of(stage, plan.service), candidate, room});
     left -= room;
   };
-  ask(cpus_[place.worker].id, plan.cpu, room_on_cpu(plan, left));
-  if (place.out) ask(links_[*place.out].id, plan.link, room_on_link(plan, left));
+  ask(cpus_[place.worker], plan.cpu, room_on_cpu(plan, left));
+  if (place.out) ask(links_[*place.out], plan.link, room_on_link(plan, left));
   return requests;
 }
 
 std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, const Plan& plan, const Place& place) {
+  if (auto why = unserved(path, plan, place)) return std::unexpected(*std::move(why));
   const auto requests = stage_requests(plan, place);
   Held held;
   if (!requests.empty()) {
@@ -153,13 +205,14 @@ std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, cons
     return std::unexpected(*std::move(refusal));
   }
   Entry& entry = entries_[path];
-  if (plan.guaranteed) {
+  if (plan.admitted) {
     entry.cpu_work = at_once(plan.cpu);
     cpus_[place.worker].work += entry.cpu_work;
     if (place.out) {
       entry.link_work = at_once(plan.link);
       links_[*place.out].work += entry.link_work;
-      link_states_[*place.out].dirty = true;  // bursts must leave room for it before its first packet can come
+      // The bound of what is handed over at once leaves room for the guaranteed class only.
+      if (plan.service == ServiceClass::guaranteed) link_states_[*place.out].dirty = true;  // bursts must leave room for it before its first packet can come
     }
   }
   return held;
@@ -200,14 +253,15 @@ wire::Refuse Books::explain(const PathId& path, std::span<const admission::Stage
 }
 
 bool Books::would_fit(const Plan& plan, const Place& place) const {
+  if (unserved(PathId{}, plan, place)) return false;
   Minima minima;
   const Duration propagation = place.out ? config_.links[*place.out].propagation : Duration{0};
-  if (plan.guaranteed) {
+  if (plan.admitted) {
     Duration needed = plan.before.minima + plan.before.propagation + propagation;
     const auto requests = stage_requests(plan, place);
     for (std::size_t i = 0; i < requests.size(); ++i) {
-      const auto& policy = ledger_.policy(requests[i].stage);
-      const auto least = policy.test(requests[i].candidate);  // what a second, tight attempt would get
+      // What a second, tight attempt would get.
+      const auto least = ledger_.test({requests[i].stage, requests[i].candidate, Duration{0}});
       if (!least) return false;
       needed += *least;
       (i == 0 ? minima.cpu : minima.link) = std::max(*least, requests[i].enough);
@@ -224,12 +278,12 @@ bool Books::commit(const PathId& path, const Plan& plan, const Place& place, con
   if (found == entries_.end()) return false;
   Entry& entry = found->second;
   if (sizes.queue_bytes > entry.memory_bytes || sizes.packet_buffers > entry.packet_buffers) return false;
-  if (plan.guaranteed) {
+  if (plan.admitted) {
     std::vector<Duration> final{delays.cpu};
     if (place.out) final.push_back(delays.link);
     const auto result = ledger_.commit(path, final);
     if (result != admission::CommitResult::committed && result != admission::CommitResult::already) return false;
-    if (place.out) link_states_[*place.out].dirty = true;
+    if (place.out && plan.service == ServiceClass::guaranteed) link_states_[*place.out].dirty = true;
   }
   memory_.used -= entry.memory_bytes - sizes.queue_bytes;
   packets_[entry.worker].used -= entry.packet_buffers - sizes.packet_buffers;
@@ -270,7 +324,8 @@ Duration Books::idle_within(const Stage& stage) const {
   const Duration start = stage.settings.base_blocking + stage.work + supply.loss_burst +
                          (supply.whole() ? Duration{0} : 2 * (supply.period - supply.quantum));
   const auto rate_ppm = static_cast<std::int64_t>(supply.rate_q40() >> 20) * 1'000'000 >> 20;
-  const auto used_ppm = static_cast<std::int64_t>(ledger_.policy(stage.id).utilisation_ppm());
+  auto used_ppm = static_cast<std::int64_t>(ledger_.policy(stage.id).utilisation_ppm());
+  if (stage.below) used_ppm += static_cast<std::int64_t>(ledger_.policy(*stage.below).utilisation_ppm());
   const std::int64_t spare = std::max(least_spare_ppm, rate_ppm - used_ppm);
   return start / spare * 1'000'000 + Duration{1'000'000};
 }
@@ -293,8 +348,7 @@ Instant Books::wake() const noexcept {
 
 void Books::tick(Instant now) {
   if (now < batch_until_) return;
-  for (const Stage& stage : cpus_) ledger_.idle(stage.id);
-  for (const Stage& stage : links_) ledger_.idle(stage.id);
+  for (std::uint32_t i = 0; i < ledger_.stages(); ++i) ledger_.idle(admission::StageId{i});
   for (const PathId& path : batch_) {
     const auto found = entries_.find(path);
     give_back(found->second);

@@ -94,7 +94,8 @@ class Books {
   struct Stage {
     admission::StageId id{};
     admission::StageSettings settings{};
-    Duration work{};            // sum over channels of what a simultaneous start brings at once
+    std::optional<admission::StageId> below{};  // the class below guaranteed, where there is one
+    Duration work{};            // sum over channels (of all classes) of what a simultaneous start brings at once
   };
   struct Entry {                // a path's part of all this
     std::uint32_t worker = 0;
@@ -109,6 +110,9 @@ class Books {
     Instant exact_due = never;
   };
   void enter_permanent(Stage& stage, const admission::Candidate& candidate, Duration delay);
+  void add_below(Stage& stage, const std::string& name, Resource kind, const BelowSettings& below, std::uint32_t input_ppm);
+  [[nodiscard]] std::optional<admission::StageId> stage_of(const Stage& stage, ServiceClass service) const;
+  [[nodiscard]] std::optional<wire::Refuse> unserved(const PathId& path, const Plan& plan, const Place& place) const;
   [[nodiscard]] std::vector<admission::StageRequest> stage_requests(const Plan& plan, const Place& place) const;
   [[nodiscard]] std::optional<wire::Refuse> set_aside(const PathId& path, const Place& place, const Sizes& sizes);
   void give_back(Entry& entry);

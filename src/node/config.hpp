@@ -16,11 +16,20 @@
 
 namespace rtchan::node {
 
+// The class below guaranteed on a stage.
+struct BelowSettings {
+  std::string policy;                      // "controlled_load" or "statistical"; empty: this stage has none
+  std::uint32_t share_ppm = 250'000;       // controlled_load: of the stage's rate
+  Duration burst_limit{20'000'000};        // controlled_load: work of all bursts together
+  std::uint32_t target_ppm = 10'000;       // statistical: probability of being behind at an instant
+};
+
 struct WorkerSettings {
   std::uint32_t clips = 1'024;             // size of its clip table: channel ends it can serve
   std::uint32_t packet_buffers = 8'192;    // packets it can stage
   admission::CostModel costs{};
-  std::string policy = "edf";              // admission::make_policy
+  std::string policy = "edf";              // admission::make_policy; of the guaranteed class
+  BelowSettings below{};
 };
 
 struct LinkSettings {
@@ -31,6 +40,7 @@ struct LinkSettings {
   admission::LinkModel model{};
   std::uint32_t limit_ppm = 980'000;       // share of the capacity that may be promised
   std::string policy = "edf";
+  BelowSettings below{};
   // H: how early packets may leave here. Not set: as soon as the handler has made them, so H is the CPU's local delay.
   std::optional<Duration> horizon{};
   Duration propagation{};                  // pi: from the end of transmission to the neighbour's arrival stamp

@@ -100,6 +100,7 @@ std::optional<NextHop> Node::State::next_way(const Channel& c, const rtcop::Rese
 
 std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c, const rtcop::Reserve& ask) {
   if (closing) return std::unexpected(refusal(c.path, Errc::daemon_gone, "this host is shutting down"));
+  if (!activity_of(ask.setup.extensions)) return std::unexpected(refusal(c.path, Errc::invalid_argument, "the activity is not understood"));
   if (auto why = place_channel(c, ask)) return std::unexpected(*std::move(why));
   if (c.role == clips::Role::incoming) {
     if (auto why = find_listener(c)) return std::unexpected(*std::move(why));
@@ -138,9 +139,10 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
   if (c.place.out) {
     const LinkSettings& link = config.links[*c.place.out];
     // Without a fixed horizon a packet leaves as early as the handler may have made it: to whom it arrives, this node's
-    // CPU and link are one stage.
-    p.last_minimum = link.horizon ? c.minima.link : c.minima.cpu + c.minima.link;
-    p.last_horizon = link.horizon.value_or(Duration{0});
+    // CPU and link are one stage. What is below guaranteed is never held back.
+    const bool fixed = link.horizon && !in_the_middle(c.qos.service);
+    p.last_minimum = fixed ? c.minima.link : c.minima.cpu + c.minima.link;
+    p.last_horizon = fixed ? *link.horizon : Duration{0};
     p.last_propagation = link.propagation;
     p.propagation += link.propagation;
     answer.next = rtcop::Hop{*c.place.out, c.next_hop};
@@ -152,7 +154,7 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
 std::optional<wire::Refuse> Node::State::place_channel(Channel& c, const rtcop::Reserve& ask) {
   std::optional<std::uint32_t> unpromised;
   const auto check = [&](std::uint32_t link) {
-    if (!link_void[link].empty() && c.qos.service == ServiceClass::guaranteed) unpromised = link;
+    if (!link_void[link].empty() && promised(c.qos.service)) unpromised = link;
   };
   if (c.role == clips::Role::incoming) {
     c.place.worker = config.links[c.in_link].worker;
@@ -280,7 +282,7 @@ void Node::State::open_clip(const rtcop::OpenClip& open) {
     c.queue_bytes = final.queue_bytes;
     c.queue = queue_place(*c.plan, final, *c.queue_offset);
   }
-  c.linger = c.plan->guaranteed ? open.terms.total() : Duration{std::chrono::milliseconds{200}};
+  c.linger = c.plan->admitted ? open.terms.total() : Duration{std::chrono::milliseconds{200}};
   c.clip = ClipState::opening;
   clips::ClipSpec spec = clip_spec(c, final, open.terms);
   spec.next_label = open.next_label;
@@ -301,13 +303,13 @@ clips::ClipSpec Node::State::clip_spec(const Channel& c, const Sizes& final, con
   spec.link_delay = c.delays.link;
   spec.packets_per_step = config.workers[c.place.worker].costs.packets_per_step;
   spec.packet_buffers = final.packet_buffers;
-  if (c.plan->guaranteed) spec.packets_per_message = c.plan->packets;
+  if (c.plan->admitted) spec.packets_per_message = c.plan->packets;
   if (c.role == clips::Role::outgoing) {
     spec.packet_bytes = c.plan->before.fragment_bytes + static_cast<std::uint32_t>(wire::fragment_overhead_bytes);
   }
   if (c.place.out) {
     const LinkSettings& link = config.links[*c.place.out];
-    spec.horizon = link.horizon.value_or(c.delays.cpu);
+    spec.horizon = in_the_middle(c.qos.service) ? c.delays.cpu : link.horizon.value_or(c.delays.cpu);
     spec.link = link.worker_link;
     spec.next_hop = c.next_hop;
   }
@@ -354,7 +356,7 @@ void Node::State::establish(const rtcop::Establish& deed) {
   if (c.role == clips::Role::outgoing) {
     --s.pending_setups;
     emit(ConnectClip{c.place.worker, *c.slot, c.next_hop, deed.next_label});
-    reply(s.id, ipc::Created{c.request, c.id, c.place.worker, c.queue, c.qos.max_delay});
+    reply(s.id, ipc::Created{c.request, c.id, c.place.worker, c.queue, c.qos.service == ServiceClass::guaranteed ? c.qos.max_delay : Duration{0}});
   } else {
     reply(s.id, ipc::Accepted{c.question, c.id, c.destination.port, c.place.worker, c.source, from_signal(c.qos), c.queue});
     c.question = 0;

@@ -235,7 +235,7 @@ void Node::State::void_link(std::uint32_t link, const std::string& why) {
   std::vector<PathId> all;
   for (const auto& [path, c] : channels) {
     const bool uses = c.place.out == link || (c.role != clips::Role::outgoing && c.in_link == link);
-    if (uses && c.qos.service == ServiceClass::guaranteed && !c.voided) all.push_back(path);
+    if (uses && promised(c.qos.service) && !c.voided) all.push_back(path);
   }
   std::ranges::sort(all);
   const std::string text = fmt::format("{}: {}", config.links[link].name, why);

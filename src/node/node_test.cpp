@@ -63,6 +63,40 @@ TEST(Channel, refused_where_nobody_listens) {
   EXPECT_EQ(world.leftovers(), "");
 }
 
+TEST(Channel, below_guaranteed_is_served_where_configured_and_keeps_its_share) {
+  const auto with_class = [](NodeConfig& config) {
+    for (auto& worker : config.workers) worker.below.policy = "controlled_load";
+    for (auto& link : config.links) link.below.policy = "controlled_load";
+  };
+  World world{2, 1, with_class};
+  App& receiver = world.listen(1, 80);
+  App& sender = world.start(0);
+  Qos loose = guaranteed(500, 1'000, ms(100));
+  loose.service = ServiceClass::controlled_load;
+  world.create(sender, 1, 80, loose);
+  world.run(ms(50));
+  ASSERT_EQ(sender.created.size(), 1U) << (sender.failed.empty() ? "" : sender.failed[0].error.text);
+  EXPECT_EQ(sender.created[0].bound, Duration{0}) << "nothing is promised of a message";
+  EXPECT_EQ(receiver.accepted[0].qos.service, ServiceClass::controlled_load);
+  EXPECT_EQ(world.clips(0).begin()->second.spec.service, ServiceClass::controlled_load);
+
+  // Beyond the share of a gigabit: refused, and what is named as fitting fits.
+  loose.max_rate = 5'000;
+  loose.max_message_bytes = 9'000;
+  world.create(sender, 1, 80, loose);
+  world.run(ms(50));
+  ASSERT_EQ(sender.failed.size(), 1U);
+  EXPECT_EQ(sender.failed[0].error.code, Errc::refused);
+  // A model that no stage has.
+  loose = guaranteed(10, 1'000, ms(100));
+  loose.service = ServiceClass::statistical;
+  world.create(sender, 1, 80, loose);
+  world.run(ms(50));
+  ASSERT_EQ(sender.failed.size(), 2U);
+  EXPECT_NE(sender.failed[1].error.text.find("serves no statistical class"), std::string::npos) << sender.failed[1].error.text;
+  EXPECT_TRUE(world.reconciles());
+}
+
 TEST(Channel, without_a_fixed_horizon_packets_leave_as_soon_as_they_are_made) {
   World world{2, 1, [](NodeConfig& config) { config.links[0].horizon.reset(); }};
   world.listen(1, 80);

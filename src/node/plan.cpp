@@ -41,7 +41,7 @@ Duration grown(Duration own, std::uint64_t stretch) {
 
 std::uint32_t slots_of(const Plan& plan, const Delays& d, std::uint32_t slot_bytes) {
   const auto& c = plan.contract;
-  if (!plan.guaranteed) {
+  if (!plan.admitted) {
     const std::uint64_t fit = std::max<std::uint64_t>(2, best_effort_bytes / slot_bytes);
     return static_cast<std::uint32_t>(
         std::max<std::uint64_t>(c.burst + 1, std::min<std::uint64_t>(best_effort_slots, fit)));
@@ -59,7 +59,7 @@ std::uint32_t slots_of(const Plan& plan, const Delays& d, std::uint32_t slot_byt
 }
 
 std::uint32_t packets_of(const Plan& plan, const Delays& d) {
-  if (!plan.guaranteed) return std::max(best_effort_packets, std::min(2 * plan.packets, 2 * best_effort_packets));
+  if (!plan.admitted) return std::max(best_effort_packets, std::min(2 * plan.packets, 2 * best_effort_packets));
   const auto& c = plan.contract;
   std::uint64_t messages = 0;
   switch (plan.role) {
@@ -80,7 +80,8 @@ Plan make_plan(const wire::Setup& setup, clips::Role role, const admission::Cost
                const admission::LinkModel* in, const admission::LinkModel* out) {
   Plan plan;
   plan.role = role;
-  plan.guaranteed = setup.qos.service == ServiceClass::guaranteed;
+  plan.service = setup.qos.service;
+  plan.admitted = admitted(plan.service);
   plan.tight = setup.tight;
   plan.contract = {setup.qos.period, setup.qos.burst, setup.qos.message_bytes};
   plan.before = setup.promised;
@@ -94,14 +95,22 @@ Plan make_plan(const wire::Setup& setup, clips::Role role, const admission::Cost
   };
   const admission::LinkModel from = as_cut(in), to = as_cut(out);
   plan.packets = (in != nullptr ? from : to).format.packets(plan.contract.message_bytes);
-  if (!plan.guaranteed) return plan;
+  if (!plan.admitted) return plan;
   if (role != clips::Role::outgoing) plan.contract = admission::downstream(plan.contract);
   const Duration jitter = largest_previous(plan) + plan.before.last_horizon + plan.before.last_propagation;
   if (role == clips::Role::outgoing) plan.cpu = admission::send_cpu(costs, plan.contract, to.format);
   if (role == clips::Role::incoming) plan.cpu = admission::receive_cpu(costs, plan.contract, from.format, jitter);
   if (role == clips::Role::forward) plan.cpu = admission::forward_cpu(costs, plan.contract, from.format, jitter);
   if (out != nullptr) plan.link = admission::link_stage(to, plan.contract);
+  plan.cpu.activity_ppm = plan.link.activity_ppm = activity_of(setup.extensions).value_or(1'000'000);
   return plan;
+}
+
+std::optional<std::uint32_t> activity_of(std::span<const Extension> extensions) {
+  for (const Extension& e : extensions) {
+    if (e.tag == tag_activity) return activity_ppm(e);
+  }
+  return 1'000'000;
 }
 
 Sizes sizes(const Plan& plan, const Delays& delays) {
@@ -164,7 +173,7 @@ Reach reach(const Plan& plan, const Minima& minima, Duration propagation) {
     r.sizes = sizes(plan, r.delays);
   };
   grow(0);
-  if (!plan.guaranteed) return r;
+  if (!plan.admitted) return r;
   const std::uint64_t queue_bound = std::max(modest_queue_bytes, r.sizes.queue_bytes);
   const std::uint32_t packet_bound = std::max(modest_packet_buffers, r.sizes.packet_buffers);
   const Duration sum = plan.before.minima + minima.cpu + minima.link;
@@ -180,7 +189,7 @@ Reach reach(const Plan& plan, const Minima& minima, Duration propagation) {
 
 Delays final_delays(const Plan& plan, const Minima& minima, const wire::Terms& terms) {
   Delays d;
-  if (!plan.guaranteed) return d;
+  if (!plan.admitted) return d;
   const wire::Promised& b = plan.before;
   d.previous = rtcop::share(terms, b.minima - b.last_minimum, b.last_minimum);
   d.cpu = rtcop::share(terms, b.minima, minima.cpu);
@@ -195,7 +204,7 @@ wire::SignalQos to_signal(const Qos& qos) {
   s.period = qos.max_rate > 0 ? Duration{static_cast<std::int64_t>(std::floor(1e9 / qos.max_rate))} : no_time;
   s.burst = qos.max_burst;
   s.message_bytes = qos.max_message_bytes;
-  s.max_delay = qos.service == ServiceClass::guaranteed ? qos.max_delay : no_time;
+  s.max_delay = admitted(qos.service) ? qos.max_delay : no_time;
   return s;
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 
 #include "admission/cost_model.hpp"
 #include "admission/stages.hpp"
@@ -16,7 +18,8 @@ namespace rtchan::node {
 // What is fixed about a channel at this node before any admission test.
 struct Plan {
   clips::Role role = clips::Role::outgoing;
-  bool guaranteed = true;
+  ServiceClass service = ServiceClass::guaranteed;
+  bool admitted = true;                 // all but best effort: stages are asked, buffers sized by the contract
   bool tight = false;                   // exact minima, however much is left
   admission::Contract contract{};
   std::uint32_t packets = 1;            // per message, as the source cuts it
@@ -65,6 +68,9 @@ struct Reach {
 [[nodiscard]] Duration room_on_link(const Plan& plan, Duration left);
 // Largest delay that the stage before may be given: how much its packets may bunch at our input.
 [[nodiscard]] Duration largest_previous(const Plan& plan);
+
+// How often the channel sends, by its extensions (tag_activity); nullopt: not understood.
+[[nodiscard]] std::optional<std::uint32_t> activity_of(std::span<const Extension> extensions);
 
 // The contract as signalling carries it, and as the agent sees it.
 [[nodiscard]] wire::SignalQos to_signal(const Qos& qos);

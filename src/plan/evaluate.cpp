@@ -21,7 +21,7 @@ Asked ask_for_channels(const Network& network, Fabric& fabric, std::size_t until
       Verdict& verdict = asked.verdicts.emplace_back();
       verdict.group = g;
       verdict.number = n;
-      const auto channel = fabric.create(group.from, group.to, group.qos);
+      const auto channel = fabric.create(group);
       asked.ids.push_back(channel ? std::optional{*channel} : std::nullopt);
       if (!channel) verdict.refused = channel.error();
     }

@@ -88,25 +88,27 @@ SessionId Fabric::open_session(HostIndex host, std::uint16_t port) {
   return session;
 }
 
-std::expected<ChannelId, Error> Fabric::create(HostIndex from, HostIndex to, const Qos& qos) {
-  return establish(from, machines_[from]->session, {routes_.address_of(to), channel_port}, qos);
+std::expected<ChannelId, Error> Fabric::create(const ChannelGroup& channel) {
+  return establish(channel, machines_[channel.from]->session, channel_port, channel.qos);
 }
 
-std::expected<ChannelId, Error> Fabric::establish(HostIndex from, SessionId session, const Endpoint& to,
+std::expected<ChannelId, Error> Fabric::establish(const ChannelGroup& channel, SessionId session, std::uint16_t port,
                                                   const Qos& qos) {
   answer_.reset();
-  step(from, node::Requested{session, ipc::CreateChannel{++requests_, to, qos, false, patience, {}}});
+  const Endpoint to{routes_.address_of(channel.to), port};
+  step(channel.from, node::Requested{session, ipc::CreateChannel{++requests_, to, qos, false, patience, channel.extensions}});
   deliver();
   for (int wakes = 0; !answer_ && wakes < most_wakes && pass_time(); ++wakes) deliver();
   if (!answer_) return std::unexpected(Error{Errc::timed_out, "nobody answered the set-up", {}});
   return *answer_;
 }
 
-std::expected<Way, Error> Fabric::attempt(HostIndex from, HostIndex to, const Qos& qos) {
+std::expected<Way, Error> Fabric::attempt(const ChannelGroup& asked, const Qos& qos) {
+  const HostIndex from = asked.from, to = asked.to;
   const auto before = paths();
   const SessionId sender = open_session(from, attempt_port);
   const SessionId receiver = open_session(to, attempt_port);
-  const auto channel = establish(from, sender, {routes_.address_of(to), attempt_port}, qos);
+  const auto channel = establish(asked, sender, attempt_port, qos);
   std::expected<Way, Error> result;
   if (channel) {
     std::string path;

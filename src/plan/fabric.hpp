@@ -39,9 +39,9 @@ class Fabric {
   Fabric& operator=(const Fabric&) = delete;
 
   // A channel that stays. Errors: as the application would hear them, hosts by name.
-  std::expected<ChannelId, Error> create(HostIndex from, HostIndex to, const Qos& qos);
+  std::expected<ChannelId, Error> create(const ChannelGroup& channel);
   // Whether this channel would be admitted now, and its way if so; it is taken back and leaves no trace.
-  std::expected<Way, Error> attempt(HostIndex from, HostIndex to, const Qos& qos);
+  std::expected<Way, Error> attempt(const ChannelGroup& asked, const Qos& qos);
   // The ways of all channels that `from` holds, by what create() returned.
   [[nodiscard]] std::vector<std::map<ChannelId, Way>> ways() const;  // by host
 
@@ -66,7 +66,7 @@ class Fabric {
 
   void boot(HostIndex host);
   SessionId open_session(HostIndex host, std::uint16_t port);
-  std::expected<ChannelId, Error> establish(HostIndex from, SessionId session, const Endpoint& to,
+  std::expected<ChannelId, Error> establish(const ChannelGroup& channel, SessionId session, std::uint16_t port,
                                             const Qos& qos);
   void step(HostIndex host, const node::Event& event);
   void act(HostIndex host, node::Action& action);

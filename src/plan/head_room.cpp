@@ -35,11 +35,9 @@ HeadRoom head_room(const admission::AdmissionPolicy& policy, admission::Candidat
 }
 
 // Where the policy's own bound lies: its share of what the stage supplies.
-std::uint64_t limit_ppm(const admission::StageSettings& settings, std::string_view policy) {
+std::uint64_t limit_ppm(const admission::StageSettings& settings) {
   const double supply = std::ldexp(static_cast<double>(settings.supply.rate_q40()), -40);
-  const std::uint32_t share =
-      policy == "utilisation" ? admission::PolicyOptions{}.share_ppm : settings.utilisation_limit_ppm;
-  return static_cast<std::uint64_t>(supply * share);
+  return static_cast<std::uint64_t>(supply * settings.utilisation_limit_ppm);
 }
 
 admission::Contract contract_of(const Reference& reference) {
@@ -66,7 +64,7 @@ StageLoad cpu_load(const Network& network, const Fabric& fabric, HostIndex host,
   load.host = host;
   load.worker = worker;
   load.promised_ppm = view.utilisation_ppm;
-  load.limit_ppm = limit_ppm(admission::cpu_settings(settings.costs, format), settings.policy);
+  load.limit_ppm = limit_ppm(admission::cpu_settings(settings.costs, format));
   load.channels = view.entries - std::min(view.entries, permanent(config, worker));
   const admission::Contract contract = contract_of(network.reference);
   const bool router = std::ranges::count(config.links, worker, &node::LinkSettings::worker) > 1;
@@ -93,7 +91,7 @@ StageLoad link_load(const Network& network, const Routes& routes, const Fabric& 
   load.link = link;
   load.bits_per_second = settings.model.bits_per_second;
   load.promised_ppm = view.utilisation_ppm;
-  load.limit_ppm = limit_ppm(bounds, settings.policy);
+  load.limit_ppm = limit_ppm(bounds);
   load.channels = view.entries - std::min<std::size_t>(view.entries, 1);
   load.head_room =
       head_room(fabric.node(host).ledger().policy(stage),

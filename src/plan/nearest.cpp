@@ -47,7 +47,7 @@ std::optional<double> nearest(double asked, double factor, double limit,
 
 Nearest find_nearest(Fabric& fabric, const ChannelGroup& channel, const Error& why) {
   Nearest result;
-  const auto fits = [&](const Qos& qos) { return fabric.attempt(channel.from, channel.to, qos).has_value(); };
+  const auto fits = [&](const Qos& qos) { return fabric.attempt(channel, qos).has_value(); };
   const auto with_delay = [&](double ns) {
     Qos qos = channel.qos;
     qos.max_delay = Duration{std::llround(ns)};
@@ -63,12 +63,12 @@ Nearest find_nearest(Fabric& fabric, const ChannelGroup& channel, const Error& w
     qos.max_message_bytes = static_cast<std::uint32_t>(bytes);
     return qos;
   };
-  if (channel.qos.service != ServiceClass::guaranteed || why.code == Errc::no_route) return result;
+  if (!admitted(channel.qos.service) || why.code == Errc::no_route) return result;
   constexpr double longest = std::chrono::nanoseconds{limits::delay_max}.count();
   if (const auto ns = nearest(static_cast<double>(channel.qos.max_delay.count()), 1.5, longest,
                               [&](double value) { return fits(with_delay(value)); })) {
     result.delay = Duration{std::llround(*ns)};
-    result.way_at_delay = fabric.attempt(channel.from, channel.to, with_delay(*ns)).value_or(Way{});
+    result.way_at_delay = fabric.attempt(channel, with_delay(*ns)).value_or(Way{});
   }
   result.rate = nearest(channel.qos.max_rate, 0.5, std::min(channel.qos.max_rate, limits::rate_min),
                         [&](double value) { return fits(with_rate(value)); });

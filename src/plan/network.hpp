@@ -58,6 +58,7 @@ struct ChannelGroup {
   HostIndex from = 0;
   HostIndex to = 0;
   Qos qos{};
+  std::vector<Extension> extensions;  // statistical: how often it sends
   std::uint32_t count = 1;
 };
 

@@ -197,15 +197,18 @@ void read_channel(Reading& r, ConfigTable t) {
   c.to = to.value_or(0);
   if (from && to) c.name = fmt::format("{}-{}", r.network.hosts[*from].name, r.network.hosts[*to].name);
   t.text("name", c.name);
-  static constexpr std::array services{"guaranteed"sv, "best_effort"sv};
-  std::size_t service = 0;
+  static constexpr std::array services{"best_effort"sv, "guaranteed"sv, "controlled_load"sv, "statistical"sv};  // as the enumerators
+  auto service = static_cast<std::size_t>(ServiceClass::guaranteed);
   t.word("service", services, service);
+  c.qos.service = static_cast<ServiceClass>(service);
   t.require("size");
-  if (service == 0) {
+  if (admitted(c.qos.service)) {
     t.require("rate");
     t.require("delay");
-  } else {
-    c.qos.service = ServiceClass::best_effort;
+  }
+  if (std::uint32_t ppm = 0; t.share("activity", 1, 1'000'000, ppm)) {
+    if (c.qos.service != ServiceClass::statistical) t.fail("activity", "says how often channels with service = \"statistical\" send");
+    c.extensions = {activity(ppm)};
   }
   read_rate(t, c.qos.max_rate);
   read_size(t, c.qos.max_message_bytes);

@@ -60,8 +60,8 @@ TEST(PlanFile, WhatOneHostOrOneEndSaysOverridesWhatIsSaidOfAll) {
   EXPECT_EQ(n->hosts[1].admission.costs.turn, 7us);
   EXPECT_EQ(n->hosts[0].admission.costs.send.fixed, 1us);
   EXPECT_EQ(n->hosts[1].admission.costs.send.fixed, admission::CostModel{}.send.fixed);
-  EXPECT_EQ(n->hosts[0].admission.cpu_policy, "d_order");
-  EXPECT_EQ(n->hosts[1].admission.cpu_policy, "edf");
+  EXPECT_EQ(n->hosts[0].admission.cpu.policy, "d_order");
+  EXPECT_EQ(n->hosts[1].admission.cpu.policy, "edf");
   EXPECT_EQ(n->hosts[0].workers.size(), 2u);
   EXPECT_EQ(n->hosts[0].workers[0].scheduling, rtcd::Scheduling::other);
   EXPECT_EQ(n->links[0].ends[0].settings.horizon, 0us);
@@ -76,8 +76,8 @@ TEST(PlanFile, AnErrorNamesFileLineKeyAndWhatIsAllowed) {
   EXPECT_THAT(
       errors_of(two_hosts + "speed = 1\n" + one_channel),
       ElementsAre(
-          "net.toml:8: link[0].speed: no such key; here are at, between, foreign, guard, horizon, mtu, name, "
-          "propagation, rate, worker"));
+          "net.toml:8: link[0].speed: no such key; here are at, below, between, controlled_burst, controlled_share, foreign, guard, horizon, limit, mtu, name, "
+          "policy, propagation, rate, statistical_target, worker"));
   EXPECT_THAT(errors_of(two_hosts +
                         "[[channel]]\nfrom = \"a\"\nto = \"c\"\nrate = \"1/s\"\nsize = 0\ndelay = \"2h\"\n"),
               ElementsAre("net.toml:10: channel[0].to: there is no host \"c\"; there are \"a\", \"b\"",

@@ -140,7 +140,7 @@ TEST(Plan, AskingLeavesNoTrace) {
   const Routes routes{network};
   Fabric fabric{network, routes};
   const ChannelGroup& group = network.channels[0];
-  ASSERT_TRUE(fabric.create(group.from, group.to, group.qos));
+  ASSERT_TRUE(fabric.create(group));
   const auto promised = [&] {
     std::vector<std::uint64_t> all;
     for (HostIndex h = 0; h < network.hosts.size(); ++h) {
@@ -156,7 +156,7 @@ TEST(Plan, AskingLeavesNoTrace) {
   for (int i = 0; i < 20; ++i) {
     Qos qos = group.qos;
     qos.max_rate *= 1 + i;
-    const auto way = fabric.attempt(group.from, group.to, qos);
+    const auto way = fabric.attempt(group, qos);
     EXPECT_TRUE(way || i > 0);
     if (way) {
       EXPECT_THAT(names(network, *way), ElementsAre("a", "r1", "r2", "b"));
@@ -164,7 +164,7 @@ TEST(Plan, AskingLeavesNoTrace) {
     EXPECT_EQ(promised(), before);
   }
   EXPECT_TRUE(fabric.reconciles());
-  EXPECT_TRUE(fabric.create(group.from, group.to, group.qos)) << "what was asked for first is still possible";
+  EXPECT_TRUE(fabric.create(group)) << "what was asked for first is still possible";
 }
 
 TEST(Plan, HeadRoomIsWhatWouldStillBeAdmittedThere) {

@@ -74,7 +74,7 @@ void read_link(Reading& r, ConfigTable t) {
   } else if (l.interface.empty()) {
     t.fail("address", "is missing: give the interface, the address, or both");
   }
-  t.number("port", 1, 65'534, l.port);
+  t.number("port", 1, 65'533, l.port);
   t.require("rate");
   read_capacity(t, l);
   if (l.guard == Guard::share && l.bits_per_second > 0 && l.foreign_bits_per_second >= l.bits_per_second) {

@@ -47,12 +47,23 @@ struct LimitsSection {
   std::uint32_t packet_buffers_per_uid = 12'288;        // of them for the applications of one user
 };
 
+// How a stage (a worker's CPU, a link) admits: what a [[worker]] or [[link]] says for itself, else what [admission] says.
+struct StagePolicy {
+  std::optional<std::string> policy;                    // of the guaranteed class: "edf", "d_order", "utilisation"
+  std::optional<std::uint32_t> limit_ppm;               // promised share at most
+  std::optional<std::string> below;                     // class below guaranteed: "none", "controlled_load", "statistical"
+  std::optional<std::uint32_t> controlled_share_ppm;    // of the rate, for the sum of controlled-load rates
+  std::optional<Duration> controlled_burst;             // work of all controlled-load bursts together
+  std::optional<std::uint32_t> statistical_target_ppm;  // probability of being behind at an instant
+};
+
 struct WorkerSection {
   std::optional<std::uint32_t> core;                    // none: not pinned
   Scheduling scheduling = Scheduling::automatic;
   std::uint32_t priority = 50;                          // SCHED_FIFO 1..98
   Duration spin{};                                      // look for new work so long before sleeping
   std::uint32_t duty_ppm = 900'000;                     // of each period, at most so much without sleeping (FIFO)
+  StagePolicy admission{};
 };
 
 struct LinkSection {
@@ -67,6 +78,7 @@ struct LinkSection {
   std::uint32_t worker = 0;
   std::optional<Duration> horizon;                      // H; none: a packet leaves once it is made and its turn has come
   Duration propagation = std::chrono::microseconds{100};// pi: to the neighbour's arrival stamp
+  StagePolicy admission{};
   int line = 0;                                         // in the file, for errors found when it is opened
 };
 
@@ -78,12 +90,23 @@ struct RouteSection {
 };
 
 struct AdmissionSection {
-  std::string cpu_policy = "edf";
-  std::string link_policy = "edf";
-  std::uint32_t cpu_limit_ppm = 850'000;
-  std::uint32_t link_limit_ppm = 980'000;
+  StagePolicy cpu{.policy = "edf",
+                  .limit_ppm = 850'000,
+                  .below = "none",
+                  .controlled_share_ppm = 250'000,
+                  .controlled_burst = std::chrono::milliseconds{20},
+                  .statistical_target_ppm = 10'000};
+  StagePolicy link{.policy = "edf",
+                   .limit_ppm = 980'000,
+                   .below = "none",
+                   .controlled_share_ppm = 250'000,
+                   .controlled_burst = std::chrono::milliseconds{20},
+                   .statistical_target_ppm = 10'000};
   admission::CostModel costs{};
 };
+
+// What counts at a stage: its own word, else the general one (which has all of them).
+[[nodiscard]] StagePolicy merged(const StagePolicy& own, const StagePolicy& general);
 
 struct Config {
   DaemonSection daemon;

@@ -32,7 +32,33 @@ void read_handler(ConfigTable& t, const std::string& direction, admission::Handl
   cost.picoseconds_per_byte = kilobyte.count();
 }
 
+// Keys of a stage's admission; `prefix` is "" where the table is the stage's own.
+void read_policy(ConfigTable& t, const std::string& prefix, StagePolicy& p) {
+  static constexpr std::array policies{"edf"sv, "d_order"sv, "utilisation"sv};
+  static constexpr std::array classes{"none"sv, "controlled_load"sv, "statistical"sv};
+  std::size_t choice = 0;
+  if (t.word(prefix + "policy", policies, choice)) p.policy = policies[choice];
+  if (std::uint32_t ppm = 0; t.share(prefix + "limit", 10'000, 1'000'000, ppm)) p.limit_ppm = ppm;
+  if (t.word(prefix + "below", classes, choice)) p.below = classes[choice];
+}
+
+void read_below(ConfigTable& t, StagePolicy& p) {
+  if (std::uint32_t ppm = 0; t.share("controlled_share", 1'000, 1'000'000, ppm)) p.controlled_share_ppm = ppm;
+  if (Duration burst{}; t.duration("controlled_burst", 1us, 10s, burst)) p.controlled_burst = burst;
+  if (std::uint32_t ppm = 0; t.share("statistical_target", 1, 500'000, ppm)) p.statistical_target_ppm = ppm;
+}
+
 }  // namespace
+
+StagePolicy merged(const StagePolicy& own, const StagePolicy& general) {
+  const auto either = [](const auto& mine, const auto& theirs) { return mine ? mine : theirs; };
+  return {.policy = either(own.policy, general.policy),
+          .limit_ppm = either(own.limit_ppm, general.limit_ppm),
+          .below = either(own.below, general.below),
+          .controlled_share_ppm = either(own.controlled_share_ppm, general.controlled_share_ppm),
+          .controlled_burst = either(own.controlled_burst, general.controlled_burst),
+          .statistical_target_ppm = either(own.statistical_target_ppm, general.statistical_target_ppm)};
+}
 
 void read_limits(ConfigTable t, LimitsSection& l) {
   constexpr std::uint64_t mib = 1 << 20;
@@ -56,6 +82,8 @@ void read_worker(ConfigTable t, WorkerSection& w, std::int64_t cores) {
   t.number("priority", 1, 98, w.priority);
   t.duration("spin", none, 1ms, w.spin);
   t.share("duty", 100'000, 940'000, w.duty_ppm);
+  read_policy(t, "", w.admission);
+  read_below(t, w.admission);
   t.finish();
 }
 
@@ -69,6 +97,8 @@ void read_capacity(ConfigTable& t, LinkSection& l) {
   t.number("worker", 0, limits::workers - 1, l.worker);
   if (Duration horizon{}; t.duration("horizon", none, limits::horizon_max, horizon)) l.horizon = horizon;
   t.duration("propagation", none, 10s, l.propagation);
+  read_policy(t, "", l.admission);
+  read_below(t, l.admission);
 }
 
 void read_costs(ConfigTable t, admission::CostModel& c) {
@@ -90,12 +120,12 @@ void read_costs(ConfigTable t, admission::CostModel& c) {
 }
 
 void read_admission(ConfigTable t, AdmissionSection& a) {
-  static constexpr std::array policies{"edf"sv, "d_order"sv, "utilisation"sv};
-  std::size_t choice = 0;
-  if (t.word("cpu_policy", policies, choice)) a.cpu_policy = policies[choice];
-  if (t.word("link_policy", policies, choice)) a.link_policy = policies[choice];
-  t.share("cpu_limit", 10'000, 1'000'000, a.cpu_limit_ppm);
-  t.share("link_limit", 10'000, 1'000'000, a.link_limit_ppm);
+  read_policy(t, "cpu_", a.cpu);
+  read_policy(t, "link_", a.link);
+  StagePolicy both;
+  read_below(t, both);
+  a.cpu = merged(both, a.cpu);
+  a.link = merged(both, a.link);
   t.finish();
 }
 

@@ -66,7 +66,7 @@ TEST(Config, TheCommentedExampleIsValidAndSaysTheDefaults) {
   EXPECT_EQ(plain->links[0].horizon, std::nullopt);
   EXPECT_EQ(full->links[0].propagation, plain->links[0].propagation);
   EXPECT_EQ(full->links[0].guard, plain->links[0].guard);
-  EXPECT_EQ(full->admission.cpu_limit_ppm, plain->admission.cpu_limit_ppm);
+  EXPECT_EQ(full->admission.cpu.limit_ppm, plain->admission.cpu.limit_ppm);
   const auto &a = full->admission.costs, &b = plain->admission.costs;
   EXPECT_EQ(a.send.picoseconds_per_byte, b.send.picoseconds_per_byte);
   EXPECT_EQ(a.receive.fixed, b.receive.fixed);
@@ -85,8 +85,8 @@ TEST(Config, WhatCannotBeReadAndWhatLeavesNothingToPromiseIsSaid) {
 
 TEST(Config, AnUnknownKeyNamesTheOnesThatExist) {
   EXPECT_THAT(errors_of("[[link]]\nname = \"a\"\naddress = \"10.0.0.1\"\nrate = \"2Mbit\"\nrates = 3\n"),
-              ElementsAre("rtcd.toml:5: link[0].rates: no such key; here are address, foreign, guard, horizon, interface, mtu, "
-                          "name, port, propagation, rate, worker"));
+              ElementsAre("rtcd.toml:5: link[0].rates: no such key; here are address, below, controlled_burst, controlled_share, foreign, guard, "
+                          "horizon, interface, limit, mtu, name, policy, port, propagation, rate, statistical_target, worker"));
   EXPECT_THAT(errors_beside_link("[deamon]\nname = \"x\"\n"),
               ElementsAre("rtcd.toml:1: deamon: no such table; here are [admission], [costs], [daemon], [limits], [[link]], "
                           "[[route]], [[worker]]"));
@@ -118,6 +118,33 @@ TEST(Config, RangesAndReferencesAreChecked) {
   EXPECT_THAT(errors_of(""), ElementsAre("rtcd.toml: link: at least one [[link]] is needed"));
   EXPECT_THAT(errors_of("[[link]]\nname = \"a\"\nrate = \"2Mbit\"\n"),
               ElementsAre("rtcd.toml:1: link[0].address: is missing: give the interface, the address, or both"));
+}
+
+TEST(Config, AStageAdmitsByItsOwnWordElseByTheGeneralOne) {
+  const auto config = parse_config(std::string{link} +
+                                       "policy = \"d_order\"\nbelow = \"statistical\"\nstatistical_target = \"0.1%\"\n"
+                                       "[[worker]]\nlimit = \"70%\"\n"
+                                       "[admission]\ncpu_policy = \"utilisation\"\ncpu_below = \"controlled_load\"\ncontrolled_share = \"20%\"\n",
+                                   "f");
+  ASSERT_TRUE(config) << config.error().front();
+  const StagePolicy wire = merged(config->links[0].admission, config->admission.link);
+  EXPECT_EQ(wire.policy, "d_order");
+  EXPECT_EQ(wire.below, "statistical");
+  EXPECT_EQ(wire.statistical_target_ppm, 1'000u);
+  EXPECT_EQ(wire.limit_ppm, 980'000u) << "not said by either";
+  const StagePolicy cpu = merged(config->workers[0].admission, config->admission.cpu);
+  EXPECT_EQ(cpu.policy, "utilisation");
+  EXPECT_EQ(cpu.limit_ppm, 700'000u);
+  EXPECT_EQ(cpu.below, "controlled_load");
+  EXPECT_EQ(cpu.controlled_share_ppm, 200'000u);
+}
+
+TEST(Config, AClassBelowGuaranteedIsOneOfThoseThatExist) {
+  EXPECT_THAT(errors_of(std::string{link} + "below = \"edf\"\n"),
+              ElementsAre("rtcd.toml:5: link[0].below: must be \"none\", \"controlled_load\", \"statistical\""));
+  EXPECT_THAT(errors_of(std::string{link} + "policy = \"controlled_load\"\n"),
+              ElementsAre("rtcd.toml:5: link[0].policy: must be \"edf\", \"d_order\", \"utilisation\""));
+  EXPECT_THAT(errors_of(std::string{link} + "statistical_target = \"60%\"\n"), ElementsAre(HasSubstr("link[0].statistical_target: must be a share")));
 }
 
 TEST(Config, BrokenTomlNamesThePlace) {

@@ -62,7 +62,7 @@ DataThread::DataThread(const Surroundings& surroundings)
   unsent_.reserve(std::size_t{2} * surroundings.domain.clips);
   watch(epoll_.get(), EPOLL_CTL_ADD, with_.wake_fd, EPOLLIN, event_wake);
   for (const clips::LinkConfig& link : with_.links) {
-    for (const auto cls : {link::TrafficClass::real_time, link::TrafficClass::best_effort}) {
+    for (const auto cls : {link::TrafficClass::real_time, link::TrafficClass::best_effort, link::TrafficClass::middle}) {
       if (link.driver->fd(cls) >= 0) watch(epoll_.get(), EPOLL_CTL_ADD, link.driver->fd(cls), EPOLLIN, event_link);
     }
   }
@@ -330,14 +330,16 @@ bool DataThread::nothing_waits() {
          !with_.inner.stop.load(std::memory_order_seq_cst);
 }
 
-// While best-effort input has no budget its descriptors stay readable: not to be woken by them.
+// While polled input has no budget its descriptors stay readable: not to be woken by them.
 void DataThread::watch_best_effort(Instant now) {
   const bool wanted = domain_.best_effort_resumes() <= now;
   if (wanted == best_effort_watched_) return;
   best_effort_watched_ = wanted;
   for (const clips::LinkConfig& link : with_.links) {
-    const int fd = link.driver->fd(link::TrafficClass::best_effort);
-    if (fd >= 0) watch(epoll_.get(), EPOLL_CTL_MOD, fd, wanted ? std::uint32_t{EPOLLIN} : 0u, event_link);
+    for (const auto cls : {link::TrafficClass::best_effort, link::TrafficClass::middle}) {
+      const int fd = link.driver->fd(cls);
+      if (fd >= 0) watch(epoll_.get(), EPOLL_CTL_MOD, fd, wanted ? std::uint32_t{EPOLLIN} : 0u, event_link);
+    }
   }
 }
 

@@ -87,7 +87,7 @@ Duration foreign_blocking(const link::Guard& guard) noexcept {
 WorkerLink worker_link(const Link& link, const node::LinkSettings& admitted) {
   WorkerLink result;
   result.udp = {.local = link.address, .interface = link.interface, .mtu_bytes = link.mtu_bytes};
-  for (const auto cls : {link::TrafficClass::real_time, link::TrafficClass::best_effort}) {
+  for (const auto cls : {link::TrafficClass::real_time, link::TrafficClass::best_effort, link::TrafficClass::middle}) {
     result.udp.priority[static_cast<std::size_t>(cls)] = link.guard->priority(cls);
   }
   result.bits_per_second = link.guard->guarded_bits_per_second();

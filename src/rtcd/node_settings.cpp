@@ -11,6 +11,15 @@ namespace {
 constexpr std::uint32_t ethernet_header_bytes = 14;
 constexpr std::uint32_t ethernet_wire_bytes = 24;  // preamble 8, frame check sequence 4, gap 12
 
+node::BelowSettings below_settings(const StagePolicy& p) {
+  node::BelowSettings below;
+  if (*p.below != "none") below.policy = *p.below;
+  below.share_ppm = *p.controlled_share_ppm;
+  below.burst_limit = *p.controlled_burst;
+  below.target_ppm = *p.statistical_target_ppm;
+  return below;
+}
+
 }  // namespace
 
 std::uint32_t ip_udp_bytes(const IpAddress& address) noexcept {
@@ -27,6 +36,7 @@ Duration blocking_on_wire(std::uint64_t link_layer_bytes, std::uint64_t bits_per
 node::LinkSettings link_settings(const LinkSection& section, const AdmissionSection& admission,
                                  const LinkFacts& facts) {
   const std::uint32_t headers = ip_udp_bytes(facts.address.address);
+  const StagePolicy policy = merged(section.admission, admission.link);
   const auto overhead = static_cast<std::uint32_t>(wire::fragment_overhead_bytes);
   node::LinkSettings link{.name = section.name,
                           .worker = section.worker,
@@ -38,8 +48,9 @@ node::LinkSettings link_settings(const LinkSection& section, const AdmissionSect
                                                    overhead + headers + ethernet_header_bytes + ethernet_wire_bytes},
                                     .frame_cost = {},
                                     .foreign = facts.foreign},
-                          .limit_ppm = admission.link_limit_ppm,
-                          .policy = admission.link_policy,
+                          .limit_ppm = *policy.limit_ppm,
+                          .policy = *policy.policy,
+                          .below = below_settings(policy),
                           .horizon = section.horizon,
                           .propagation = section.propagation,
                           .arrival_bits_per_second = facts.arrival_bits_per_second};
@@ -51,7 +62,8 @@ node::LinkSettings link_settings(const LinkSection& section, const AdmissionSect
 node::WorkerSettings worker_settings(const WorkerSection& section, const LimitsSection& limits,
                                      const AdmissionSection& admission, bool real_time) {
   admission::CostModel costs = admission.costs;
-  costs.core_limit_ppm = admission.cpu_limit_ppm;
+  const StagePolicy policy = merged(section.admission, admission.cpu);
+  costs.core_limit_ppm = *policy.limit_ppm;
   if (real_time) {
     costs.core.period = Pacing::Settings{}.period;
     costs.core.quantum = costs.core.period * section.duty_ppm / 1'000'000;
@@ -59,7 +71,8 @@ node::WorkerSettings worker_settings(const WorkerSection& section, const LimitsS
   return {.clips = limits.clips_per_worker,
           .packet_buffers = limits.packet_buffers,
           .costs = costs,
-          .policy = admission.cpu_policy};
+          .policy = *policy.policy,
+          .below = below_settings(policy)};
 }
 
 node::NodeLimits node_limits(const LimitsSection& limits) {

@@ -48,6 +48,7 @@ json counters(const link::Driver::Counters& shared) {
           {"device_full", c.device_full},
           {"kernel_drops_real_time", c.kernel_drops[0]},
           {"kernel_drops_best_effort", c.kernel_drops[1]},
+          {"kernel_drops_middle", c.kernel_drops[2]},
           {"oversized", c.oversized}};
 }
 
@@ -59,9 +60,38 @@ json counters(const clips::ClipCounters& shared) {
   return all;
 }
 
+const char* service_name(ServiceClass service) {
+  switch (service) {
+    case ServiceClass::best_effort: return "best effort";
+    case ServiceClass::guaranteed: return "guaranteed";
+    case ServiceClass::controlled_load: return "controlled load";
+    case ServiceClass::statistical: return "statistical";
+  }
+  return "?";
+}
+
+// A sum of peaks implies no deadline under non-preemptive service, however low it is.
+std::string by_sum_only(const std::string& stage) {
+  return fmt::format("{} admits by utilisation alone: no delay follows from that", stage);
+}
+
+// What a statistical promise of a stage says.
+std::string target_text(const std::string& stage, const StagePolicy& policy) {
+  return fmt::format("{} is behind at an instant with probability {:g}% at most, if channels are active independently of each other "
+                     "and as often as they say",
+                     stage, *policy.statistical_target_ppm / 1e4);
+}
+
 // How firm a promise over these is: exact when wire and core are ours, else what it depends on.
-std::vector<std::string> conditions(const Surroundings& with, std::uint32_t worker, std::optional<std::size_t> link) {
+std::vector<std::string> conditions(const Surroundings& with, ServiceClass service, std::uint32_t worker,
+                                    std::optional<std::size_t> link) {
   std::vector<std::string> reasons;
+  const auto about = [&](const std::string& stage, const StagePolicy& policy) {
+    if (service == ServiceClass::guaranteed && *policy.policy == "utilisation") reasons.push_back(by_sum_only(stage));
+    if (service == ServiceClass::statistical) reasons.push_back(target_text(stage, policy));
+  };
+  about(fmt::format("worker {}", worker), merged(with.config.workers[worker].admission, with.config.admission.cpu));
+  if (link) about(fmt::format("link {}", with.links[*link].name), merged(with.config.links[*link].admission, with.config.admission.link));
   const WorkerFacts& facts = with.workers[worker]->block().facts;
   if (!facts.real_time) reasons.push_back(fmt::format("worker {} has no real-time class: other programs may delay it", worker));
   if (!facts.pinned) reasons.push_back(fmt::format("worker {} is not pinned to a core", worker));
@@ -81,31 +111,33 @@ json channel_json(const node::ChannelStatus& c, const Surroundings& with) {
              {"uid", c.uid},
              {"source", c.source},
              {"destination", c.destination},
-             {"service", guaranteed ? "guaranteed" : "best effort"},
+             {"service", service_name(c.qos.service)},
              {"contract",
               {{"max_rate", c.qos.max_rate},
                {"max_burst", c.qos.max_burst},
                {"max_message_bytes", c.qos.max_message_bytes},
                {"max_delay_ns", c.qos.max_delay.count()}}},
              {"memory_bytes", c.memory_bytes}};
-  if (guaranteed) {
-    entry["cpu_bound_ns"] = c.cpu_delay.count();
-    entry["link_bound_ns"] = c.link_delay.count();
+  // Below guaranteed these are what to expect, and to schedule by; no bound of any message.
+  if (admitted(c.qos.service)) {
+    entry[guaranteed ? "cpu_bound_ns" : "cpu_typical_ns"] = c.cpu_delay.count();
+    entry[guaranteed ? "link_bound_ns" : "link_typical_ns"] = c.link_delay.count();
   }
   if (!c.why.empty()) entry["why"] = c.why;
   if (c.has_clip) {
     entry["worker"] = c.worker;
     entry["slot"] = c.slot;
     json seen = counters(with.workers[c.worker]->clip_counters()[c.slot]);
-    if (guaranteed) {
+    if (admitted(c.qos.service)) {
       // What this end promises of the whole: the receiver everything, the sender up to the wire.
       const auto bound = c.role == "receiving" ? c.qos.max_delay : c.cpu_delay + c.link_delay;
-      entry["bound_ns"] = bound.count();
+      entry[guaranteed ? "bound_ns" : "typical_ns"] = bound.count();
       entry["worst_delay_ns"] = seen["worst_delay_ns"];
     }
     entry["counters"] = std::move(seen);
   }
-  if (!guaranteed) return entry;
+  if (c.qos.service == ServiceClass::controlled_load) entry["class"] = "no claim per message";
+  if (!promised(c.qos.service)) return entry;
   // A link is a stage of what leaves.
   std::vector<std::string> reasons;
   if (c.voided) {
@@ -113,7 +145,7 @@ json channel_json(const node::ChannelStatus& c, const Surroundings& with) {
   } else {
     std::optional<std::size_t> link;
     if (c.has_link) link = c.link;
-    reasons = conditions(with, c.has_clip ? c.worker : 0, link);
+    reasons = conditions(with, c.qos.service, c.has_clip ? c.worker : 0, link);
     entry["class"] = reasons.empty() ? "exact" : "conditional";
   }
   entry["conditions"] = reasons;

@@ -55,8 +55,7 @@ void Engine::ask(const PathId& id, Path& path) {
   path.destination = true;
   const wire::Promised& promised = path.setup->promised;
   const Duration needed = promised.minima + promised.propagation;
-  const bool guaranteed = path.setup->qos.service == ServiceClass::guaranteed;
-  if (guaranteed && needed > path.setup->qos.max_delay) {
+  if (admitted(path.setup->qos.service) && needed > path.setup->qos.max_delay) {
     wire::Refuse why = refusal(id, Errc::refused, "the stages of the route need more time than max_delay");
     why.resource = Resource::delay;
     why.fitting_delay = needed;
@@ -67,13 +66,13 @@ void Engine::ask(const PathId& id, Path& path) {
 
 void Engine::open_clip(const PathId& id, Path& path, const Cause& cause) {
   const wire::Setup& setup = *path.setup;
-  const bool guaranteed = setup.qos.service == ServiceClass::guaranteed;
+  const bool timed = admitted(setup.qos.service);
   path.next_label = cause.label;
   if (path.destination) {
-    path.terms = guaranteed ? settle(setup.promised, setup.qos.max_delay) : wire::Terms{};
+    path.terms = timed ? settle(setup.promised, setup.qos.max_delay) : wire::Terms{};
   } else {
     path.terms = cause.terms;
-    const bool honest = !guaranteed || (path.terms.minima >= setup.promised.minima &&
+    const bool honest = !timed || (path.terms.minima >= setup.promised.minima &&
                                         path.terms.propagation >= setup.promised.propagation &&
                                         path.terms.total() <= setup.qos.max_delay);
     if (!honest) {

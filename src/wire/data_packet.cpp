@@ -22,7 +22,8 @@ constexpr std::size_t message_length_at = 28;
 static_assert(first_message_at + 4 == header_bytes);
 static_assert(message_length_at + 4 == header_bytes + fragment_bytes);
 
-constexpr std::uint8_t known_flags = flag_best_effort | flag_keyed;
+constexpr std::uint8_t known_flags = flag_best_effort | flag_keyed | flag_middle;
+constexpr std::uint8_t class_flags = flag_best_effort | flag_middle;
 constexpr std::int64_t rem_unit_ns = 16;
 
 void put8(std::span<std::byte> packet, std::size_t at, unsigned value) noexcept {
@@ -176,7 +177,7 @@ std::expected<DataPacket, Drop> decode(std::span<const std::byte> packet) noexce
   const std::uint8_t type = get8(packet, 0) & 0x0f;
   if (!type_is_carried(type)) return std::unexpected(Drop::bad_type);
   const std::uint8_t flags = get8(packet, 1);
-  if ((flags & ~known_flags) != 0) return std::unexpected(Drop::bad_flags);
+  if ((flags & ~known_flags) != 0 || (flags & class_flags) == class_flags) return std::unexpected(Drop::bad_flags);
   if (get16(packet, length_at) != packet.size()) return std::unexpected(Drop::bad_length);
   if ((flags & flag_keyed) != 0 || !sealed(packet)) return std::unexpected(Drop::bad_checksum);
 

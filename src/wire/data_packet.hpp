@@ -33,6 +33,7 @@
 
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include <rtchan/qos.hpp>
 
 namespace rtchan::wire {
 
@@ -55,6 +56,12 @@ enum class PacketType : std::uint8_t {
 // Bits of `flags`.
 inline constexpr std::uint8_t flag_best_effort = 0x01;  // no deadline: rem is meaningless
 inline constexpr std::uint8_t flag_keyed = 0x02;        // trailer is a keyed tag, else CRC32C
+inline constexpr std::uint8_t flag_middle = 0x04;       // served below guaranteed, above best effort; not with flag_best_effort
+
+[[nodiscard]] constexpr std::uint8_t class_flag(ServiceClass service) noexcept {
+  if (service == ServiceClass::best_effort) return flag_best_effort;
+  return in_the_middle(service) ? flag_middle : std::uint8_t{0};
+}
 
 struct DataHeader {
   PacketType type{};
@@ -83,7 +90,7 @@ enum class Drop : std::uint8_t {  // why a packet was not taken; each has a coun
   bad_checksum,
   bad_record,    // no record, a record of no bytes or past the end; a fragment or signal without bytes
   bad_offset,    // offset + bytes > message length, or message length above the bound
-  bad_flags,     // a flag that this version does not know
+  bad_flags,     // a flag that this version does not know, or two classes at once
 };
 inline constexpr std::size_t drop_reasons = 8;
 [[nodiscard]] const char* name(Drop reason) noexcept;

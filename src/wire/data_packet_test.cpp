@@ -210,7 +210,8 @@ TEST(DataPacket, RefusesOtherVersionsTypesAndFlags) {
       EXPECT_EQ(drop_of(changed), Drop::bad_type) << "parity and resend are reserved, not carried";
     }
   }
-  for (unsigned flags = 4; flags < 256; flags = flags * 2) {
+  constexpr unsigned two_classes = flag_best_effort | flag_middle;
+  for (const unsigned flags : {8u, 16u, 32u, 64u, 128u, two_classes}) {
     EXPECT_EQ(drop_of(resealed(good, [&](Bytes& p) { p[1] = static_cast<std::byte>(flags); })),
               Drop::bad_flags);
   }

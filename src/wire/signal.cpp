@@ -103,7 +103,7 @@ void encode(ByteWriter& w, const SignalQos& q) {
 }
 SignalQos decode_qos(ByteReader& r) {
   SignalQos q;
-  q.service = get_enum(r, ServiceClass::guaranteed);
+  q.service = get_enum(r, ServiceClass::statistical);
   q.period = get_duration(r);
   q.rate_nano = r.get<std::uint64_t>();
   q.burst = r.get<std::uint32_t>();

@@ -39,14 +39,22 @@ struct ContractOptions {
   std::uint32_t bytes = 1400;      // largest message
   Duration delay = std::chrono::milliseconds{20};
   bool best_effort = false;
+  bool controlled_load = false;
+  double activity = 0;             // > 0: statistical, the part of the time in which the channel sends
   bool refuse_excess = false;      // messages beyond the contract are refused instead of delayed
 };
 
-// --rate, --burst, --size, --delay, --best-effort, --refuse-excess, with the present values of `options` as defaults.
+// --rate, --burst, --size, --delay, --best-effort, --controlled-load, --statistical, --refuse-excess, with the present values of `options` as defaults.
 void add_contract_options(CLI::App& app, ContractOptions& options);
 
 // Errors: one sentence naming the option that is out of range.
 [[nodiscard]] std::expected<Qos, std::string> qos_of(const ContractOptions& options);
+// What goes with the contract: how often a statistical channel sends.
+[[nodiscard]] std::vector<Extension> extensions_of(const ContractOptions& options);
+
+// "guaranteed", "best effort", "controlled load", "statistical"; nullopt: none of them.
+[[nodiscard]] const char* name(ServiceClass service) noexcept;
+[[nodiscard]] std::optional<ServiceClass> service_named(std::string_view text) noexcept;
 
 // "500/s of up to 1KB, bursts of 1, within 5ms", "best effort, up to 1.4KB"
 [[nodiscard]] std::string describe(const Qos& qos);

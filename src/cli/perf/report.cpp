@@ -24,10 +24,19 @@ std::vector<std::string> delay_row(std::string name, const Histogram& h, std::st
 
 bool guaranteed(const Qos& qos) { return qos.service == ServiceClass::guaranteed; }
 
+std::string late_text(const Summary& s) {
+  if (!admitted(s.contract.service)) return {};
+  return fmt::format("{} {}, ", s.late, guaranteed(s.contract) ? "late" : "beyond the typical delay");
+}
+
+std::string bound_text(const Qos& qos, Duration bound) {
+  return (guaranteed(qos) ? "" : "typically ") + format_duration(bound);
+}
+
 std::string counts_line(const Summary& s) {
   return fmt::format("{} messages of {}{}: {} lost, {}{} out of order, {} twice, {} damaged", s.received, s.handed_over,
                      s.sender_finished ? "" : " (as far as seen; the sender did not say how many)", s.lost,
-                     guaranteed(s.contract) ? fmt::format("{} late, ", s.late) : std::string(), s.out_of_order,
+                     late_text(s), s.out_of_order,
                      s.duplicates, s.damaged);
 }
 
@@ -37,13 +46,13 @@ std::string stream_text(const ReceivedStream& stream, Clocks clocks) {
   text += "  " + counts_line(s) + "\n";
   text += fmt::format("  {} and {} of message bytes, over {:.3f} s\n", format_rate(s.messages_per_second),
                       format_bit_rate(whole(s.bits_per_second)), s.seconds);
-  const bool bounded = guaranteed(s.contract);
+  const bool bounded = admitted(s.contract.service);
   Table table({"  delay from", "p50", "p90", "p99", "p99.9", "worst", "bound"});
   const Delays& d = *stream.delays;
-  if (bounded) table.row(delay_row("  logical arrival", d.from_logical, format_duration(bound_from_logical(s.contract))));
+  if (bounded) table.row(delay_row("  logical arrival", d.from_logical, bound_text(s.contract, bound_from_logical(s.contract))));
   if (clocks != Clocks::apart) {
     table.row(delay_row("  hand-over", d.from_hand_over,
-                        bounded ? format_duration(bound_from_hand_over(s.contract)) + " (if the source conforms)" : "-"));
+                        bounded ? bound_text(s.contract, bound_from_hand_over(s.contract)) + " (if the source conforms)" : "-"));
     table.row(delay_row("  intended time", d.from_intended, "-"));
   }
   table.row(delay_row("  readable to read", d.wake_up, "-"));
@@ -104,7 +113,7 @@ json to_json(const Histogram& h) {
 }
 
 json to_json(const Qos& qos) {
-  return {{"class", guaranteed(qos) ? "guaranteed" : "best effort"},
+  return {{"class", name(qos.service)},
           {"rate", qos.max_rate},
           {"burst", qos.max_burst},
           {"message_bytes", qos.max_message_bytes},
@@ -130,8 +139,8 @@ json to_json(const ReceivedStream& stream, Clocks clocks) {
              {"bits_per_second", s.bits_per_second},
              {"kept", kept(s)},
              {"wake_up", to_json(stream.delays->wake_up)}};
+  if (admitted(s.contract.service)) value["from_logical_arrival"] = to_json(stream.delays->from_logical);
   if (guaranteed(s.contract)) {
-    value["from_logical_arrival"] = to_json(stream.delays->from_logical);
     value["bound_ns"] = bound_from_logical(s.contract).count();
     value["bound_from_hand_over_ns"] = bound_from_hand_over(s.contract).count();
   }

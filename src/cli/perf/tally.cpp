@@ -41,7 +41,7 @@ void Tally::add(const Arrival& arrival) {
   delays_.wake_up.add(arrival.read - arrival.readable);
   if (arrival.from_logical) {
     delays_.from_logical.add(*arrival.from_logical);
-    if (contract_.service == ServiceClass::guaranteed && *arrival.from_logical > contract_.max_delay) ++late_;
+    if (admitted(contract_.service) && *arrival.from_logical > contract_.max_delay) ++late_;
   }
   same_clock_ = same_clock_ && arrival.same_clock;
   if (!arrival.same_clock) return;

@@ -64,7 +64,7 @@ struct Summary {
   std::uint64_t out_of_order = 0;
   std::uint64_t duplicates = 0;
   std::uint64_t damaged = 0;        // not a perf message, or its checksum is wrong
-  std::uint64_t late = 0;           // past max_delay from logical arrival (guaranteed channels)
+  std::uint64_t late = 0;           // past max_delay from logical arrival: promised to guaranteed channels, typical below
   bool same_clock = false;
   double seconds = 0;               // from the first to the last message
   double messages_per_second = 0;   // between the first and the last

@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cli/common/console.hpp"
+#include "cli/common/contract_options.hpp"
 #include "cli/plan/show.hpp"
 
 namespace rtchan::cli {
@@ -15,12 +17,13 @@ using plan::StageLoad;
 using plan::Verdict;
 
 json contract(const Qos& qos) {
-  const bool guaranteed = qos.service == ServiceClass::guaranteed;
-  json value{{"service", guaranteed ? "guaranteed" : "best_effort"},
+  std::string service = name(qos.service);
+  std::ranges::replace(service, ' ', '_');
+  json value{{"service", service},
              {"rate", qos.max_rate},
              {"burst", qos.max_burst},
              {"message_bytes", qos.max_message_bytes}};
-  if (guaranteed) value["delay_ns"] = qos.max_delay.count();
+  if (admitted(qos.service)) value["delay_ns"] = qos.max_delay.count();
   return value;
 }
 
@@ -78,7 +81,7 @@ json channel(const Network& network, const Verdict& v) {
   }
   value["way"] = way;
   value["buffers"] = buffers;
-  if (group.qos.service != ServiceClass::guaranteed) return value;
+  if (!admitted(group.qos.service)) return value;
   value["minima_ns"] = v.minima.count();
   value["propagation_ns"] = v.propagation.count();
   value["slack_ns"] = v.slack.count();

@@ -53,7 +53,7 @@ std::string channels_table(const Network& network, const Outcome& outcome) {
   for (std::size_t g = 0; g < views.size(); ++g) {
     const plan::ChannelGroup& group = network.channels[g];
     const GroupView& view = views[g];
-    const bool promised = view.last != nullptr && group.qos.service == ServiceClass::guaranteed;
+    const bool promised = view.last != nullptr && admitted(group.qos.service);
     const std::string ends =
         fmt::format("{} > ... > {}", network.hosts[group.from].name, network.hosts[group.to].name);
     table.row({group.name, fmt::format("{} of {}", view.admitted, group.count),
@@ -74,7 +74,7 @@ std::string stages_table(const Network& network, const Outcome& outcome) {
   Table table({"channel", "stage", "reserved", "share of slack", "local delay", "buffers"});
   const auto views = groups(network, outcome);
   for (std::size_t g = 0; g < views.size(); ++g) {
-    if (views[g].last == nullptr || network.channels[g].qos.service != ServiceClass::guaranteed) continue;
+    if (views[g].last == nullptr || !admitted(network.channels[g].qos.service)) continue;
     std::string channel = name_of(network.channels[g], views[g].last->number);
     for (const Passage& p : views[g].last->way) {
       const std::string& host = network.hosts[p.host].name;

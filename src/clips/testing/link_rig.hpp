@@ -30,7 +30,7 @@ class Wire final : public link::Driver {
   Instant free = long_ago;
   std::vector<Sent> sent;
   std::vector<std::size_t> bursts;
-  std::size_t room[2] = {SIZE_MAX, SIZE_MAX};  // packets that the device takes before it is full, per class
+  std::size_t room[link::traffic_classes] = {SIZE_MAX, SIZE_MAX, SIZE_MAX};  // packets that the device takes before it is full, per class
   bool reports_completion = false;
 
   std::size_t transmit(link::TrafficClass cls, std::span<const link::TxPacket> packets) override {
@@ -81,6 +81,11 @@ class LinkTest : public ::testing::Test {
     f.best_effort = best_effort;
     return f;
   }
+  LinkFlow& middle_flow() {
+    LinkFlow& f = flow();
+    f.middle = true;
+    return f;
+  }
   // Stages a packet of `bytes`; returns its id.
   std::uint32_t stage(LinkFlow& f, std::size_t bytes, Instant logical, Instant deadline) {
     const Frame frame = store.take(f.frames);
@@ -91,6 +96,7 @@ class LinkTest : public ::testing::Test {
     header.type = wire::PacketType::signal;
     header.first_message = next_id;
     if (f.best_effort) header.flags = wire::flag_best_effort;
+    if (f.middle) header.flags = wire::flag_middle;
     wire::encode_header(header, packet);
     store[frame] = Packet{};
     store[frame].bytes = static_cast<std::uint32_t>(bytes);

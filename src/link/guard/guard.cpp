@@ -23,7 +23,7 @@ class Unguarded : public Guard {
   explicit Unguarded(const GuardConfig& config) : config_(config) {}
   std::optional<std::string> check(Instant, std::uint64_t) override { return std::nullopt; }
   std::uint32_t priority(TrafficClass cls) const override {
-    return cls == TrafficClass::real_time ? priority_interactive : 0;
+    return cls == TrafficClass::best_effort ? 0 : priority_interactive;
   }
   std::uint64_t guarded_bits_per_second() const override { return config_.bits_per_second; }
   std::uint64_t foreign_blocking_bytes() const override { return 0; }

@@ -77,7 +77,7 @@ class Htb final : public Guard {
 
   std::optional<std::string> check(Instant, std::uint64_t) override;
   std::uint32_t priority(TrafficClass cls) const override {
-    return cls == TrafficClass::real_time ? real_time_class : 0;
+    return cls == TrafficClass::best_effort ? 0 : real_time_class;
   }
   std::uint64_t guarded_bits_per_second() const override { return root_rate_ - other_rate_; }
   std::uint64_t foreign_blocking_bytes() const override {
