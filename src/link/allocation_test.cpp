@@ -71,7 +71,7 @@ TEST(Allocation, UdpWorksFromWhatItTookAtTheStart) {
   }
   UdpConfig config;
   config.local = *Endpoint::parse("127.0.0.1:0");
-  config.local.port = static_cast<std::uint16_t>(30'000 + getpid() % 10'000 * 2);
+  config.local.port = static_cast<std::uint16_t>(30'000 + getpid() % 10'000 * 3);
   auto driver = UdpDriver::open(config);
   ASSERT_TRUE(driver) << driver.error().text;
   Traffic traffic(config.local);

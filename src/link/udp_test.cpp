@@ -38,7 +38,7 @@ class UdpTest : public ::testing::TestWithParam<const char*> {
 
   UdpConfig config(std::uint16_t which) {
     UdpConfig c;
-    const auto port = static_cast<std::uint16_t>(20'000 + getpid() % 10'000 * 4 + which * 2);
+    const auto port = static_cast<std::uint16_t>(20'000 + getpid() % 7'000 * 6 + which * 3);  // each link takes three
     c.local = {*IpAddress::parse(GetParam()), port};
     c.mtu_bytes = 1'500;
     return c;

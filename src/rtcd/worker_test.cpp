@@ -97,7 +97,7 @@ class Workers : public testing::TestWithParam<WorkerKind> {
   static constexpr ipc::QueuePlace place{.offset = ipc::queues_offset, .slots = 8, .slot_bytes = 1024, .capacity = 8, .message_bytes = 1000};
 
   void SetUp() override {
-    const auto port = static_cast<std::uint16_t>(20'000 + 2 * (getpid() % 10'000));
+    const auto port = static_cast<std::uint16_t>(20'000 + 3 * (getpid() % 10'000));
     for (auto* side : {&a_, &b_}) {
       auto worker = WorkerHandle::start(setup_on(side == &a_ ? "127.0.0.1" : "127.0.0.2", port), GetParam());
       ASSERT_TRUE(worker) << worker.error();
@@ -259,7 +259,7 @@ TEST(Worker, AnAddressThatIsNotOursIsSaidInWords) {
 TEST(Worker, ItsDeathIsReportedWithItsCause) {
   boost::asio::io_context io;
   Side side;
-  auto worker = WorkerHandle::start(setup_on("127.0.0.1", static_cast<std::uint16_t>(20'000 + 2 * (getpid() % 10'000))), WorkerKind::processes);
+  auto worker = WorkerHandle::start(setup_on("127.0.0.1", static_cast<std::uint16_t>(20'000 + 3 * (getpid() % 10'000))), WorkerKind::processes);
   ASSERT_TRUE(worker) << worker.error();
   side.worker = std::move(*worker);
   side.listen(io);
