@@ -25,7 +25,7 @@ using rtchan::testing::ScratchDirectory;
 constexpr Qos control_loop{.max_rate = 500, .max_burst = 4, .max_message_bytes = 1024, .max_delay = 100ms};
 constexpr std::uint16_t port = 7000;
 
-std::uint16_t udp_port() { return static_cast<std::uint16_t>(20'000 + 2 * (getpid() % 10'000)); }
+std::uint16_t udp_port() { return static_cast<std::uint16_t>(20'000 + 3 * (getpid() % 10'000)); }
 
 class Daemons : public ::testing::Test {
  protected:

@@ -45,8 +45,8 @@ struct Qos {
 };
 
 // Optional model-specific parameter (paper 4.1): the admission policy interprets it; travels end to end with the
-// request. At most 8 on a channel, of at most 64 bytes each. docs/protocol lists the tags; tags that a policy
-// does not know are carried and ignored.
+// request. At most 8 on a channel, of at most 64 bytes each. Tags below 0x8000 are defined
+// here and in docs/protocol; the others are free for an application and its agents, carried and otherwise ignored.
 struct Extension {
   std::uint16_t tag{};
   std::vector<std::byte> value;

@@ -84,7 +84,8 @@ typedef struct rtcQos {
 } rtcQos;
 #define RTC_QOS_INIT {RTC_GUARANTEED, 0, 1, 0, 0}
 
-/* Optional model-specific parameter, at most 8 of at most 64 bytes each. */
+/* Optional model-specific parameter, at most 8 of at most 64 bytes each. Tag 1: the part of the time in which a channel of
+ * RTC_STATISTICAL sends, parts per million as 4 bytes, most significant first. Tags from 0x8000 on are your own. */
 typedef struct rtcExtension {
   uint16_t tag;
   uint16_t length;

@@ -120,6 +120,15 @@ TEST(Requests, AContractOutsideItsRangesIsRefusedByName) {
             "accepted");
 }
 
+TEST(Requests, HowOftenAChannelSendsIsUnderstoodOrRefused) {
+  const auto flaw_of = [](const Extension& e) { return flaw_in(std::vector{e}).value_or("none"); };
+  EXPECT_EQ(flaw_of(activity(1)), "none");
+  EXPECT_EQ(flaw_of(activity(1'000'000)), "none");
+  EXPECT_THAT(flaw_of(activity(0)), HasSubstr("activity"));
+  EXPECT_THAT(flaw_of(activity(1'000'001)), HasSubstr("activity"));
+  EXPECT_THAT(flaw_of({tag_activity, std::vector<std::byte>(3)}), HasSubstr("activity"));
+}
+
 TEST(Requests, APlaceOutsideTheArenaIsRefused) {
   const auto with = [](auto change) {
     QueuePlace p = place;

@@ -139,7 +139,7 @@ TEST_F(ChannelTest, TheAgentSeesWhoAsksForWhatAndDecides) {
   EXPECT_EQ(listener->port(), 7000);
   Qos big = contract;
   big.max_message_bytes = 2'000;
-  const ConnectOptions options{.extensions = {{1, bytes_of("abc")}}};
+  const ConnectOptions options{.extensions = {{0x8001, bytes_of("abc")}}};
   EXPECT_EQ(here.connect("10.0.0.2:7000", big, options).error().code, Errc::rejected_by_agent);
   EXPECT_TRUE(here.connect("10.0.0.2:7000", contract, options));
   ASSERT_EQ(calls.size(), 2u);

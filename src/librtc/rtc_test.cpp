@@ -43,7 +43,7 @@ class RtcTest : public ::testing::Test {
 TEST_F(RtcTest, TheNineRoutinesMakeOneConversation) {
   Heard heard;
   ASSERT_EQ(rtcRegisterPort(7000, agent, &heard), 7000);
-  const rtcExtension extension{1, 3, "abc"};
+  const rtcExtension extension{0x8001, 3, "abc"};
   rtcOptions options = RTC_OPTIONS_INIT;
   options.extensions = &extension;
   options.extension_count = 1;

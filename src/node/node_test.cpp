@@ -97,6 +97,54 @@ TEST(Channel, below_guaranteed_is_served_where_configured_and_keeps_its_share) {
   EXPECT_TRUE(world.reconciles());
 }
 
+TEST(Channel, that_is_seldom_active_is_admitted_beyond_the_sum_of_peaks_and_keeps_that) {
+  const auto with_class = [](NodeConfig& config) {
+    for (auto& worker : config.workers) {
+      worker.below.policy = "statistical";
+      worker.costs.best_effort_packets = 200;  // input is counted by peaks: not what refuses here
+    }
+    for (auto& link : config.links) link.below.policy = "statistical", link.model.bits_per_second = 100'000'000;
+  };
+  // How many of the same contract fit, and at their peaks how much of the link they are.
+  Qos qos = guaranteed(500, 1'000, ms(200));
+  const auto fitting = [&](World& world, ServiceClass service, std::vector<Extension> extensions) {
+    App& sender = world.start(0);
+    qos.service = service;
+    while (sender.failed.empty() && sender.created.size() < 100) {
+      world.create(sender, 1, 80, qos, ms(1'000), extensions);
+      world.run(ms(50));
+    }
+    EXPECT_EQ(sender.failed.size(), 1U);
+    if (!sender.failed.empty()) EXPECT_EQ(sender.failed[0].error.code, Errc::refused) << sender.failed[0].error.text;
+    return sender.created.size();
+  };
+  World all_peaks{2, 1, with_class};
+  all_peaks.listen(1, 80);
+  const auto guaranteed_fit = fitting(all_peaks, ServiceClass::guaranteed, {});
+  const std::size_t peaks = 100'000'000 / (500 * (1'000 + 130) * 8);
+  EXPECT_LE(guaranteed_fit, peaks);
+
+  World always{2, 1, with_class};
+  always.listen(1, 80);
+  EXPECT_LE(fitting(always, ServiceClass::statistical, {}), peaks) << "who does not say how often it sends always sends";
+
+  World seldom{2, 1, with_class};
+  seldom.listen(1, 80);
+  const auto seldom_fit = fitting(seldom, ServiceClass::statistical, {activity(200'000)});
+  EXPECT_GT(seldom_fit, peaks);
+  EXPECT_LT(seldom_fit, peaks * 5) << "not even their means would fit";
+  // What they were told is not taken from them: the class above gets less than in an empty network.
+  EXPECT_LT(fitting(seldom, ServiceClass::guaranteed, {}), guaranteed_fit);
+  EXPECT_TRUE(seldom.reconciles());
+  // An activity that nobody understands is no activity of 0.
+  App& wrong = seldom.start(0);
+  qos.service = ServiceClass::statistical;
+  seldom.create(wrong, 1, 80, qos, ms(1'000), {activity(0)});
+  seldom.run(ms(50));
+  ASSERT_EQ(wrong.failed.size(), 1U);
+  EXPECT_EQ(wrong.failed[0].error.code, Errc::invalid_argument);
+}
+
 TEST(Channel, without_a_fixed_horizon_packets_leave_as_soon_as_they_are_made) {
   World world{2, 1, [](NodeConfig& config) { config.links[0].horizon.reset(); }};
   world.listen(1, 80);

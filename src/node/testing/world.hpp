@@ -135,9 +135,9 @@ class World {
     if (app.alive) give(app.host, Requested{app.session, std::move(request)});
   }
   std::uint32_t create(App& app, std::size_t to, std::uint16_t port, const Qos& qos,
-                       Duration timeout = std::chrono::seconds{10}) {
+                       Duration timeout = std::chrono::seconds{10}, std::vector<Extension> extensions = {}) {
     const std::uint32_t request = ++requests_;
-    ask(app, ipc::CreateChannel{request, Endpoint{address_of(to), port}, qos, false, timeout, {}});
+    ask(app, ipc::CreateChannel{request, Endpoint{address_of(to), port}, qos, false, timeout, std::move(extensions)});
     return request;
   }
   void destroy(App& app, ChannelId channel) { ask(app, ipc::DestroyChannel{++requests_, channel}); }
