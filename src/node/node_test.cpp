@@ -115,7 +115,7 @@ TEST(Channel, that_is_seldom_active_is_admitted_beyond_the_sum_of_peaks_and_keep
       world.run(ms(50));
     }
     EXPECT_EQ(sender.failed.size(), 1U);
-    if (!sender.failed.empty()) EXPECT_EQ(sender.failed[0].error.code, Errc::refused) << sender.failed[0].error.text;
+    for (const auto& failed : sender.failed) EXPECT_EQ(failed.error.code, Errc::refused) << failed.error.text;
     return sender.created.size();
   };
   World all_peaks{2, 1, with_class};
