@@ -120,6 +120,7 @@ TEST(Statistical, ChannelsThatAreSeldomActiveAreAdmittedBeyondTheirPeaks) {
   const std::string peak = "--rate 500/s --burst 1 --size 1000 --delay 100ms";
   Flow all = start(rig, "all-peaks", guaranteed_port, fmt::format("--streams {} {} --duration 1s", seldom, peak));
   EXPECT_NE(all.sender.wait(20s), 0) << "so many guaranteed channels are refused";
+  EXPECT_NE(all.sender.complaints().find("link"), std::string::npos) << all.sender.complaints();
   all.receiver.interrupt();
   all.receiver.wait(10s);
   Flow rest = start(rig, "rest", flood_port,
