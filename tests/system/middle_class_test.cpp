@@ -100,6 +100,7 @@ TEST(ControlledLoad, GetsItsContractWhileBestEffortFloodsAndHurtsNothingGuarante
     EXPECT_EQ(stream["contract"]["class"], "controlled load");
     EXPECT_FALSE(stream.contains("bound_ns")) << "nothing is claimed of a message";
     EXPECT_NEAR(rate_of(stream), 1000, 50);
+    EXPECT_NEAR(stream["seconds"].get<double>(), 7, 0.5) << "all the time, and not in a clump after the flood";
     EXPECT_EQ(stream["out_of_order"], 0);
     EXPECT_EQ(stream["duplicates"], 0);
   }
