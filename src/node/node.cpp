@@ -87,6 +87,8 @@ std::vector<ChannelStatus> Node::channels() const {
 
 const admission::Ledger& Node::ledger() const { return state_->books.ledger(); }
 
+const rtcop::EngineCounters& Node::signalling() const { return state_->engine.counters(); }
+
 bool Node::reconciles() const { return state_->reconciles(); }
 
 // --- dispatch ---------------------------------------------------------------------------------------------------

@@ -20,6 +20,10 @@
 #include "node/config.hpp"
 #include "node/status.hpp"
 
+namespace rtchan::rtcop {
+struct EngineCounters;
+}
+
 namespace rtchan::node {
 
 // --- events -----------------------------------------------------------------------------------------------
@@ -78,6 +82,7 @@ class Node {
   [[nodiscard]] std::vector<ChannelStatus> channels() const;
   // Everything that is promised here. Stages: the CPU of each worker, then each link, as numbered in the configuration.
   [[nodiscard]] const admission::Ledger& ledger() const;
+  [[nodiscard]] const rtcop::EngineCounters& signalling() const;
   // Recomputes what can be recomputed (ledger sums, tables, quotas): false is a bug of ours.
   [[nodiscard]] bool reconciles() const;
 

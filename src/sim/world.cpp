@@ -1,0 +1,327 @@
+#include "sim/world.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+#include "rtcop/engine.hpp"
+#include "wire/signal.hpp"
+
+namespace rtchan::sim {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+constexpr Duration wire_jitter = microseconds{5};
+constexpr Duration margin = milliseconds{500};  // clips are closed, stages idle once
+
+enum Stage : std::uint32_t { stage_heal, stage_standing, stage_end };
+
+std::string seconds(Instant at) {
+  const auto ns = (at - Instant{std::chrono::seconds{1}}).count();
+  return fmt::format("{}.{:09}", ns / 1'000'000'000, ns % 1'000'000'000);
+}
+
+}  // namespace
+
+void Totals::add(const Totals& o) noexcept {
+  runs += o.runs, events += o.events, turns += o.turns, node_steps += o.node_steps;
+  setups += o.setups, created += o.created, refused += o.refused;
+  messages += o.messages, delivered += o.delivered, excused += o.excused;
+  packets += o.packets, lost += o.lost, corrupted += o.corrupted, copied += o.copied, held += o.held, cut += o.cut;
+  signal_packets += o.signal_packets, signals_refused += o.signals_refused;
+  signals += o.signals, signals_again += o.signals_again, refreshes += o.refreshes;
+  node_ns += o.node_ns;
+  digest ^= std::rotl(o.digest, static_cast<int>(runs % 63));
+  for (std::size_t s = 0; s < transitions.size(); ++s) {
+    for (std::size_t e = 0; e < transitions[s].size(); ++e) transitions[s][e] += o.transitions[s][e];
+  }
+}
+
+// --- building ---------------------------------------------------------------------------------------------------
+
+World::World(const Script& script, std::vector<std::string>* trace)
+    : script_(script), trace_(trace), watch_(std::make_unique<Watch>(*this)), applications_(std::make_unique<Applications>(*this)) {
+  build(script);
+  Instant last = now_;
+  for (std::uint32_t i = 0; i < script.size(); ++i) {
+    if (script[i].timeless()) continue;
+    last = Instant{std::chrono::seconds{1}} + script[i].at;
+    agenda_.enter(last, What::deed, i);
+    if (script[i].verb == Verb::create) {
+      longest_delay_ = std::max<Duration>(longest_delay_, microseconds{script[i]["delay_us"]});
+    }
+  }
+  agenda_.enter(last + milliseconds{1}, What::stage, stage_heal);
+}
+
+World::~World() = default;
+
+void World::build(const Script& script) {
+  std::uint32_t hosts = 1;
+  for (const Deed& deed : script) {
+    if (deed.verb != Verb::link) continue;
+    joints_.push_back({deed.index("a"), deed.index("b")});
+    hosts = std::max({hosts, joints_.back().a + 1, joints_.back().b + 1});
+  }
+  routes_ = std::make_unique<Routes>(hosts, joints_);
+  Deed settings{Duration{}, Verb::settings};
+  std::vector<Deed> of_host(hosts, Deed{Duration{}, Verb::host});
+  for (const Deed& deed : script) {
+    if (deed.verb == Verb::settings) settings = deed;
+    if (deed.verb == Verb::host && deed.index("host") < hosts) of_host[deed.index("host")] = deed;
+  }
+  seed_ = static_cast<std::uint64_t>(settings["seed"]);
+  lease_ = milliseconds{settings["lease_ms"]};
+  settle_ = milliseconds{settings["settle_ms"]};
+  workers_ = settings["workers"] != 0;
+  for (const Deed& deed : script) {
+    if (deed.verb != Verb::link) continue;
+    const bool fixed = deed["horizon_us"] >= 0;
+    horizons_.push_back(fixed ? std::optional<Duration>{microseconds{deed["horizon_us"]}} : std::nullopt);
+    for (const bool back : {false, true}) {
+      wires_.emplace_back(Wire::Settings{.number = static_cast<std::uint32_t>(wires_.size()),
+                                         .from = deed.index(back ? "b" : "a"),
+                                         .to = deed.index(back ? "a" : "b"),
+                                         .bits_per_second = static_cast<std::uint64_t>(deed["rate_kbit"]) * 1'000,
+                                         .delay = microseconds{deed["delay_us"]},
+                                         .jitter = wire_jitter,
+                                         .seed = seed_});
+    }
+  }
+  for (std::uint32_t h = 0; h < hosts; ++h) {
+    const MachineSettings machine{.drift_ppb = of_host[h]["drift_ppb"],
+                                  .control = microseconds{of_host[h]["control_us"]},
+                                  .workers = workers_,
+                                  .busy_permille = settings.index("busy_permille"),
+                                  .clips = settings.index("clips"),
+                                  .packet_buffers = settings.index("packet_buffers"),
+                                  .uid_channels = settings.index("uid_channels"),
+                                  .lease = lease_};
+    if (machine.drift_ppb != 0) watch_->fault(fault_drift);
+    machines_.push_back(std::make_unique<Machine>(*this, h, machine));
+    machines_.back()->boot(++epochs_);
+  }
+}
+
+Wire& World::wire(std::uint32_t host, const Routes::Port& port) noexcept {
+  return wires_[2 * port.link + (joints_[port.link].b == host ? 1 : 0)];
+}
+
+Wire& World::wire_between(std::uint32_t from, std::uint32_t to) noexcept {
+  return wire(from, routes_->ports(from)[routes_->port_toward(from, to)]);
+}
+
+Endpoint World::endpoint(std::uint32_t link, std::uint32_t host) const noexcept {
+  return endpoint_of(link, joints_[link].b == host);
+}
+
+// Signalling alone: hosts whose work is not what ends the story.
+void World::adjust(node::WorkerSettings& worker) const {
+  if (workers_) return;
+  worker.costs.input_packet = std::chrono::nanoseconds{200};
+  worker.costs.best_effort_period = std::chrono::seconds{1};
+}
+
+std::uint64_t World::waiting_to_be_received() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& machine : machines_) sum += machine->waiting_to_be_received();
+  return sum;
+}
+
+// --- time -------------------------------------------------------------------------------------------------------
+
+Outcome World::run() {
+  while (!over_ && !agenda_.empty()) {
+    const Happening next = agenda_.take();
+    now_ = next.at;
+    happen(next);
+  }
+  return outcome();
+}
+
+void World::run_until(Instant at) {
+  while (!over_ && agenda_.next() <= at) {
+    const Happening next = agenda_.take();
+    now_ = next.at;
+    happen(next);
+  }
+  now_ = std::max(now_, at);
+}
+
+void World::happen(const Happening& h) {
+  ++totals_.events;
+  switch (h.what) {
+    case What::deed: return perform(script_[h.a]);
+    case What::arrival: {
+      const Wire& wire = wires_[parcels_[h.a].wire];
+      --in_flight_;
+      return machines_[wire.to()]->arrived(routes_->port_toward(wire.to(), wire.from()), h.a);
+    }
+    case What::turn: return machines_[h.a]->turn();
+    case What::wake: return machines_[h.a]->wake();
+    case What::inbox: return machines_[h.a]->read_inbox();
+    case What::clip: return machines_[h.a]->clip_job(h.b);
+    case What::word: return applications_->take_word(h.a);
+    case What::send: return applications_->send(h.a);
+    case What::act: return applications_->act(h.a);
+    case What::stage: return stage(h.a);
+  }
+}
+
+// --- deeds ------------------------------------------------------------------------------------------------------
+
+void World::perform(const Deed& deed) {
+  if (tracing()) trace(to_text(deed));
+  const auto host = [&](std::string_view key) { return std::min(deed.index(key), hosts() - 1); };
+  switch (deed.verb) {
+    case Verb::settings:
+    case Verb::host:
+    case Verb::link: return;
+    case Verb::start: return applications_->start(deed);
+    case Verb::create: return applications_->create(deed);
+    case Verb::destroy: return applications_->destroy(deed);
+    case Verb::kill: watch_->fault(fault_kill); return applications_->kill(deed.index("app"));
+    case Verb::crash: watch_->fault(fault_crash); return crash(host("host"));
+    case Verb::boot: return boot(host("host"));
+    case Verb::shut_down:
+      watch_->fault(fault_shut_down);
+      watch_->host_away(host("host"));
+      return machines_[host("host")]->tell(node::ShutDown{});
+    case Verb::stall: {
+      const Instant until = now_ + microseconds{deed["for_us"]};
+      watch_->host_stalled(host("host"), until);
+      return machines_[host("host")]->stall(until);
+    }
+    case Verb::cut: return change_wire(host("from"), host("to"), {}, true);
+    case Verb::mend: return change_wire(host("from"), host("to"), {}, false);
+    case Verb::faults:
+      return change_wire(host("from"), host("to"),
+                         {.loss_ppm = deed.index("loss_ppm"), .corrupt_ppm = deed.index("corrupt_ppm"),
+                          .double_ppm = deed.index("double_ppm"), .copies = deed.index("copies"),
+                          .hold_ppm = deed.index("hold_ppm"), .hold = microseconds{deed["hold_us"]}},
+                         false);
+    case Verb::memory:
+      if (deed["fails_percent"] > 0) watch_->fault(fault_memory);
+      machines_[host("host")]->clips_fail_percent = deed.index("fails_percent");
+      return;
+    case Verb::void_link:
+      watch_->fault(fault_void);
+      return machines_[host("host")]->tell(
+          node::LinkVoided{routes_->port_toward(host("host"), host("neighbour")), "its guard is lost"});
+    case Verb::restore:
+      return machines_[host("host")]->tell(node::LinkRestored{routes_->port_toward(host("host"), host("neighbour"))});
+    case Verb::misroute:
+      watch_->fault(fault_misroute);
+      machines_[host("host")]->misroutes[deed.index("to")] = deed.index("by");
+      return;
+  }
+}
+
+void World::change_wire(std::uint32_t from, std::uint32_t to, const WireFaults& faults, bool cut) {
+  Wire& wire = wire_between(from, to);
+  watch_->wire_is(wire.settings().number, faults, cut);
+  wire.faults = faults;
+  wire.is_cut = cut;
+}
+
+void World::crash(std::uint32_t host) {
+  if (!machines_[host]->up()) return;
+  watch_->host_away(host);
+  applications_->host_gone(host);
+  count_node(*machines_[host]);
+  machines_[host]->crash();
+}
+
+void World::boot(std::uint32_t host) {
+  if (!machines_[host]->up()) machines_[host]->boot(++epochs_);
+}
+
+// --- the end ----------------------------------------------------------------------------------------------------
+
+// Whatever was broken is mended; a daemon that has shut down starts anew.
+void World::heal() {
+  for (Wire& wire : wires_) {
+    if (wire.is_cut || wire.faults != WireFaults{}) change_wire(wire.from(), wire.to(), {}, false);
+  }
+  for (std::uint32_t h = 0; h < hosts(); ++h) {
+    machines_[h]->clips_fail_percent = 0;
+    machines_[h]->misroutes.clear();
+    const bool leaving = std::ranges::any_of(script_, [&](const Deed& d) { return d.verb == Verb::shut_down && d.index("host") == h; });
+    if (leaving) crash(h);
+    boot(h);
+  }
+}
+
+void World::stage(std::uint32_t number) {
+  switch (number) {
+    case stage_heal:
+      if (tracing()) trace("everything is mended");
+      heal();
+      return agenda_.enter(now_ + settle_, What::stage, stage_standing);
+    case stage_standing:
+      watch_->standing();
+      if (tracing()) trace("every application ends");
+      applications_->kill_all();
+      return agenda_.enter(now_ + lease_ + longest_delay_ + margin, What::stage, stage_end);
+    case stage_end:
+      watch_->nothing_left();
+      watch_->every_packet();
+      over_ = true;
+      return;
+  }
+}
+
+void World::count_node(Machine& machine) {
+  const rtcop::EngineCounters& c = machine.node().signalling();
+  for (std::size_t s = 0; s < c.transitions.size(); ++s) {
+    for (std::size_t e = 0; e < c.transitions[s].size(); ++e) totals_.transitions[s][e] += c.transitions[s][e];
+  }
+  for (const auto& [what, count] : machine.node().status().counters) {
+    if (what == "signals sent") totals_.signals += count;
+    if (what == "signals sent again") totals_.signals_again += count;
+  }
+}
+
+Outcome World::outcome() {
+  for (const auto& machine : machines_) {
+    if (machine->up()) count_node(*machine);
+    totals_.turns += machine->turns;
+    totals_.node_steps += machine->node_steps;
+  }
+  for (const Wire& wire : wires_) {
+    totals_.packets += wire.tally.handed_over;
+    totals_.lost += wire.tally.lost;
+    totals_.corrupted += wire.tally.damaged;
+    totals_.copied += wire.tally.copied;
+    totals_.held += wire.tally.held;
+    totals_.cut += wire.tally.cut;
+  }
+  totals_.runs = 1;
+  totals_.node_ns = static_cast<std::int64_t>(hosts()) * (now_ - Instant{std::chrono::seconds{1}}).count();
+  totals_.digest = watch_->digest();
+  return {watch_->wrongs(), totals_, hosts(), static_cast<std::uint32_t>(std::popcount(watch_->kinds()))};
+}
+
+// --- the trace --------------------------------------------------------------------------------------------------
+
+void World::trace(const std::string& line) { trace_->push_back(seconds(now_) + "  " + line); }
+
+void World::trace_signal(std::uint32_t host, const std::string& link, std::span<const std::byte> bytes) {
+  const auto packet = wire::decode_signal(bytes);
+  std::string all;
+  if (packet) {
+    for (const auto& m : packet->messages) all += fmt::format(" {}#{}", wire::name(wire::type_of(m.body)), m.number);
+  }
+  trace(fmt::format("host{} {}:{}", host, link, all));
+}
+
+Outcome run(const Script& script, std::vector<std::string>* trace) {
+  World world{script, trace};
+  return world.run();
+}
+
+}  // namespace rtchan::sim
