@@ -52,7 +52,8 @@ void Applications::create_one(const Deed& deed, std::uint32_t number) {
   c.to_host = apps_[to].host;
   c.best_effort = deed["best_effort"] != 0;
   c.refuse = deed["refuse"] != 0;
-  c.period = microseconds{deed["period_us"]};
+  const double rate = 1e6 / static_cast<double>(deed["period_us"]);
+  c.period = Duration{static_cast<std::int64_t>(1e9 / rate)};  // T = floor(1/R)
   c.delay = microseconds{deed["delay_us"]};
   c.patience = milliseconds{deed["patience_ms"]};
   c.every = microseconds{std::max<std::int64_t>(1, deed["every_us"])};
@@ -66,7 +67,7 @@ void Applications::create_one(const Deed& deed, std::uint32_t number) {
 
   Qos qos;
   qos.service = c.best_effort ? ServiceClass::best_effort : ServiceClass::guaranteed;
-  qos.max_rate = 1e6 / static_cast<double>(deed["period_us"]);
+  qos.max_rate = rate;
   qos.max_burst = c.burst;
   qos.max_message_bytes = c.bytes;
   qos.max_delay = c.delay;

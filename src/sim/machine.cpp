@@ -256,13 +256,13 @@ void Machine::finish_open(End& end) {
     return tell(node::ClipFailed{0, slot, "no memory"});
   }
   end.open = true;
-  if (domain_ && end.spec.role != clips::Role::forward) {
+  if (domain_) {
     std::unique_ptr<Source> source;
     std::unique_ptr<Sink> sink;
     if (end.spec.role == clips::Role::outgoing) {
       source = std::make_unique<Source>(*this, end.queue.slots);
       end.source = source.get();
-    } else {
+    } else if (end.spec.role == clips::Role::incoming) {
       sink = std::make_unique<Sink>(*this, slot.value, end.queue.slots, end.queue.slot_bytes);
     }
     handovers_.push_back({clips::make_clip(end.spec, std::move(source), std::move(sink))});
@@ -287,7 +287,7 @@ void Machine::close_clip(const node::CloseClip& close) {
   if (end == nullptr) return;
   const bool first = !std::exchange(end->closing, true);
   if (!end->open) return;  // closed as soon as it is open
-  if (domain_ && end->spec.role != clips::Role::forward) return command({close});
+  if (domain_) return command({close});
   if (first) enter_job({Job::Kind::closed, close.slot, end->spec.generation}, microseconds{50});
 }
 

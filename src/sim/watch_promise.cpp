@@ -42,7 +42,7 @@ void Watch::sighted(const Machine& machine, const MessageName& name, Instant loc
     return wrong(fmt::format("message {} of channel {} is sighted twice", name.index, name.channel));
   }
   const Instant logical = std::max(local, flow.last_logical + c.period);
-  m->exceeds = c.refuse && logical - local > c.period * (static_cast<std::int64_t>(c.burst) - 1) - rounding;
+  m->exceeds = c.refuse && logical - local > c.period * (static_cast<std::int64_t>(c.burst) - 1);
   m->logical = machine.clock().truth(logical);
   if (!m->exceeds) flow.last_logical = logical;
 }
