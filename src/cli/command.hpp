@@ -43,5 +43,6 @@ void add_channels(CLI::App& root, Chosen& chosen);
 void add_probe(CLI::App& root, Chosen& chosen);
 void add_admit(CLI::App& root, Chosen& chosen);
 void add_plan(CLI::App& root, Chosen& chosen);
+void add_sim(CLI::App& root, Chosen& chosen);
 
 }  // namespace rtchan::cli

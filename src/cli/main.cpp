@@ -27,7 +27,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   cli::Chosen chosen;
   for (const auto add : {cli::add_send, cli::add_recv, cli::add_pipe, cli::add_perf, cli::add_ping, cli::add_status,
-                         cli::add_channels, cli::add_probe, cli::add_admit, cli::add_plan}) {
+                         cli::add_channels, cli::add_probe, cli::add_admit, cli::add_plan, cli::add_sim}) {
     add(app, chosen);
   }
   demo::CommandOptions demo_options;

@@ -264,6 +264,7 @@ void Applications::take(std::uint32_t app, const ipc::Notice& r) {
   if (!over || found == of_end_.end()) return;
   const auto [number, receiver] = found->second;
   Channel& c = channels_[number];
+  world_.watch().ended(number);
   if (r.kind != ipc::Notice::Kind::peer_closed) c.lost_end = true;
   bool& left = receiver ? c.sink_left : c.source_left;
   if (std::exchange(left, true)) return;

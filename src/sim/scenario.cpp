@@ -42,18 +42,24 @@ class Author {
   }
 
   void network() {
-    hosts_ = static_cast<std::uint32_t>(in(sketch_.hosts));
-    joints_ = joints(sketch_.shapes[below(sketch_.shapes.size())], hosts_, random_);
+    if (sketch_.links.empty()) {
+      hosts_ = static_cast<std::uint32_t>(in(sketch_.hosts));
+      joints_ = joints(sketch_.shapes[below(sketch_.shapes.size())], hosts_, random_);
+    }
+    for (const FixedLink& link : sketch_.links) {
+      joints_.push_back(link.joint);
+      hosts_ = std::max({hosts_, link.joint.a + 1, link.joint.b + 1});
+    }
     const std::int64_t rate = even(sketch_.rate_kbit);
     for (std::uint32_t l = 0; l < joints_.size(); ++l) {
       Deed& link = add(Verb::link);
       link.set("link", l).set("a", joints_[l].a).set("b", joints_[l].b);
       link.set("rate_kbit", percent(70) ? rate : even(sketch_.rate_kbit)).set("delay_us", even(sketch_.link_delay_us));
+      if (!sketch_.links.empty()) link.set("rate_kbit", sketch_.links[l].rate_kbit).set("delay_us", sketch_.links[l].delay_us);
       if (percent(20)) link.set("horizon_us", in({0, 2'000}));
     }
     for (std::uint32_t h = 0; h < hosts_; ++h) {
-      const bool drifts = drifting_ && percent(70);
-      add(Verb::host).set("host", h).set("drift_ppb", drifts ? in({-100'000, 100'000}) : 0).set("control_us", in({5, 300}));
+      add(Verb::host).set("host", h).set("control_us", in({5, 300}));
     }
   }
 
@@ -170,7 +176,6 @@ class Author {
   std::vector<Joint> joints_;
   std::vector<std::uint32_t> apps_;  // their hosts
   std::int64_t channels_ = 0;
-  bool drifting_ = false;
 };
 
 }  // namespace

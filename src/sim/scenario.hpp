@@ -15,7 +15,14 @@ struct Span {
   std::int64_t least = 0, most = 0;  // both included
 };
 
+struct FixedLink {
+  Joint joint{};
+  std::int64_t rate_kbit = 1'000'000;
+  std::int64_t delay_us = 50;
+};
+
 struct Sketch {
+  std::vector<FixedLink> links;      // not empty: these, and no others are drawn
   std::vector<Shape> shapes{Shape::line, Shape::star, Shape::tree, Shape::random};
   Span hosts{5, 8};
   Span rate_kbit{20'000, 1'000'000};

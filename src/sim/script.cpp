@@ -135,6 +135,8 @@ std::int64_t Deed::operator[](std::string_view key) const noexcept {
   return values[*place];
 }
 
+bool Deed::has(std::string_view key) const noexcept { return place_of(verb, key).has_value(); }
+
 Deed& Deed::set(std::string_view key, std::int64_t value) noexcept {
   const auto place = place_of(verb, key);
   assert(place);

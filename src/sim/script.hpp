@@ -68,6 +68,7 @@ struct Deed {
   Deed(Duration when, Verb what);  // the usual values
   // The value of a key of this verb (asserted).
   [[nodiscard]] std::int64_t operator[](std::string_view key) const noexcept;
+  [[nodiscard]] bool has(std::string_view key) const noexcept;
   Deed& set(std::string_view key, std::int64_t value) noexcept;
   [[nodiscard]] std::uint32_t index(std::string_view key) const noexcept {
     return static_cast<std::uint32_t>((*this)[key]);

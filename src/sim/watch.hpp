@@ -61,6 +61,8 @@ class Watch {
   void sighted(const Machine& machine, const MessageName& message, Instant local);
   void delivered(const Machine& machine, ClipSlot slot, const std::optional<MessageName>& message, std::uint32_t length,
                  std::uint64_t number, Duration told);
+  void parted(std::uint32_t channel);
+  void ended(std::uint32_t channel);
   void overdue();                    // whatever should have come by now
 
   // --- packets and clips

@@ -133,6 +133,7 @@ void Watch::nothing_left() {
     for (const auto& stage : s.stages) {
       const std::uint64_t permanent = stage.kind == "cpu" ? 1 + links : 1;
       if (stage.entries != permanent) all += fmt::format(" {}: {} entries instead of {}", stage.name, stage.entries, permanent);
+      if (stage.tentative != 0 || stage.draining != 0) all += fmt::format(" {}: {} tentative, {} draining", stage.name, stage.tentative, stage.draining);
     }
     for (const auto& pool : s.pools) {
       if (pool.used != 0) all += fmt::format(" {}: {}", pool.name, pool.used);

@@ -81,6 +81,7 @@ void Watch::clip_over(const Machine& machine, const End& end, const clips::ClipC
     wrong(fmt::format("host{}: a clip has counted {} packets of {} that came", machine.host(), counters.packets, hop.packets));
   }
   if (end.said == nothing || end.spec.service == ServiceClass::best_effort) return;
+  parted(end.said);
   const Channel& c = world_.applications().channels()[end.said];
   if (excused(c, Instant{}, world_.now(), false)) return;
   if (counters.no_buffer != 0 || counters.no_slot != 0) {

@@ -98,6 +98,20 @@ void Watch::delivered(const Machine& machine, ClipSlot slot, const std::optional
                     (at - m.logical - c.delay).count() / 1'000, (at - m.logical).count() / 1'000, c.delay.count() / 1'000));
 }
 
+// The receiving end is closed. If its sender has given the channel back in peace, all that was seen of its messages has come.
+void Watch::parted(std::uint32_t channel) {
+  const Channel& c = world_.applications().channels()[channel];
+  if (!c.source_left || c.sink_left || c.lost_end || channel >= flows_.size()) return;
+  for (const Message& m : flows_[channel].under_way) missing(channel, m, "at a peaceful end");
+}
+
+// An application is told that its channel is over, and no application has ended it.
+void Watch::ended(std::uint32_t channel) {
+  const Channel& c = world_.applications().channels()[channel];
+  if (c.source_left || c.sink_left || c.lost_end || excused(c, c.asked_at, world_.now(), false)) return;
+  wrong(fmt::format("channel {} ends, and nothing explains it", channel));
+}
+
 void Watch::overdue() {
   const auto& channels = world_.applications().channels();
   for (std::uint32_t i = 0; i < flows_.size() && i < channels.size(); ++i) {

@@ -35,7 +35,7 @@ void Totals::add(const Totals& o) noexcept {
   signal_packets += o.signal_packets, signals_refused += o.signals_refused;
   signals += o.signals, signals_again += o.signals_again, refreshes += o.refreshes;
   node_ns += o.node_ns;
-  digest ^= std::rotl(o.digest, static_cast<int>(runs % 63));
+  digest += o.digest;  // in whatever order
   for (std::size_t s = 0; s < transitions.size(); ++s) {
     for (std::size_t e = 0; e < transitions[s].size(); ++e) transitions[s][e] += o.transitions[s][e];
   }
@@ -115,6 +115,10 @@ Wire& World::wire_between(std::uint32_t from, std::uint32_t to) noexcept {
   return wire(from, routes_->ports(from)[routes_->port_toward(from, to)]);
 }
 
+bool World::joined(std::uint32_t a, std::uint32_t b) const noexcept {
+  return a < hosts() && std::ranges::find(routes_->ports(a), b, &Routes::Port::peer) != routes_->ports(a).end();
+}
+
 Endpoint World::endpoint(std::uint32_t link, std::uint32_t host) const noexcept {
   return endpoint_of(link, joints_[link].b == host);
 }
@@ -143,7 +147,8 @@ Outcome World::run() {
   return outcome();
 }
 
-void World::run_until(Instant at) {
+void World::run_until(Duration span) {
+  const Instant at = Instant{std::chrono::seconds{1}} + span;
   while (!over_ && agenda_.next() <= at) {
     const Happening next = agenda_.take();
     now_ = next.at;
@@ -154,6 +159,7 @@ void World::run_until(Instant at) {
 
 void World::happen(const Happening& h) {
   ++totals_.events;
+  if (instants_ != nullptr && (instants_->empty() || instants_->back() != now_)) instants_->push_back(now_);
   switch (h.what) {
     case What::deed: return perform(script_[h.a]);
     case What::arrival: {
@@ -177,6 +183,10 @@ void World::happen(const Happening& h) {
 void World::perform(const Deed& deed) {
   if (tracing()) trace(to_text(deed));
   const auto host = [&](std::string_view key) { return std::min(deed.index(key), hosts() - 1); };
+  for (const auto& [from, to] : {std::pair{"from", "to"}, {"host", "neighbour"}, {"host", "by"}}) {
+    if (deed.verb == Verb::create || !deed.has(from) || !deed.has(to)) continue;
+    if (!joined(deed.index(from), deed.index(to))) return watch_->wrong("the script names a link that is not there: " + to_text(deed));
+  }
   switch (deed.verb) {
     case Verb::settings:
     case Verb::host:

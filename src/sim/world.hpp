@@ -29,8 +29,10 @@ class World {
   World& operator=(const World&) = delete;
 
   Outcome run();
-  // For tests that look in between: plays until `at`.
-  void run_until(Instant at);
+  // For tests that look in between: plays until `at`, counted from the beginning.
+  void run_until(Duration at);
+  // The instants at which anything happened, in order; call before anything has.
+  void keep_instants(std::vector<Instant>& instants) noexcept { instants_ = &instants; }
 
   [[nodiscard]] Instant now() const noexcept { return now_; }
   [[nodiscard]] std::uint64_t seed() const noexcept { return seed_; }
@@ -40,6 +42,7 @@ class World {
   [[nodiscard]] Wire& wire(std::uint32_t number) noexcept { return wires_[number]; }
   [[nodiscard]] Wire& wire(std::uint32_t host, const Routes::Port& port) noexcept;
   [[nodiscard]] Wire& wire_between(std::uint32_t from, std::uint32_t to) noexcept;
+  [[nodiscard]] bool joined(std::uint32_t a, std::uint32_t b) const noexcept;
   [[nodiscard]] std::span<const Wire> wires() const noexcept { return wires_; }
   [[nodiscard]] Endpoint endpoint(std::uint32_t link, std::uint32_t host) const noexcept;
   [[nodiscard]] std::optional<Duration> horizon(std::uint32_t link) const noexcept { return horizons_[link]; }
@@ -79,6 +82,7 @@ class World {
   Outcome outcome();
 
   const Script& script_;
+  std::vector<Instant>* instants_ = nullptr;
   std::vector<std::string>* trace_;
   Instant now_{std::chrono::seconds{1}};
   std::uint64_t seed_ = 1;
