@@ -44,6 +44,13 @@ void Node::State::open_path(const PathId& last) {
 
 void Node::State::reserve(const rtcop::Reserve& ask) {
   const PathId path = ask.setup.path;
+  if (ask.from && !ask.refused && channels.contains(path)) {
+    // Signalling has forgotten it (a neighbour was restarted, what it had sent before comes again), but what it held here is
+    // not given back yet. The next attempt is another path.
+    auto why = refusal(path, Errc::refused, "the path's end is not over yet");
+    why.again = true;
+    return engine_step(rtcop::Denied{std::move(why)});
+  }
   Channel& c = channels[path];
   c.path = path;
   c.signalled = true;

@@ -36,7 +36,7 @@ Error to_error(const rtcop::Gone& gone) {
 
 void Node::State::gone(const rtcop::Gone& event) {
   Channel* c = channel(event.path);
-  if (c == nullptr) return;
+  if (c == nullptr || !c->signalled) return;  // of a set-up that reserve() has turned away
   c->signalled = false;
   switch (c->role) {
     case clips::Role::outgoing: gone_outgoing(*c, event); break;
