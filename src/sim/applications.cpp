@@ -63,6 +63,7 @@ void Applications::create_one(const Deed& deed, std::uint32_t number) {
   c.at_once = std::max(1U, deed.index("at_once"));
   c.state = Channel::State::asked;
   c.asked_at = world_.now();
+  c.asked_by = apps_[from].session;
   ++world_.totals().setups;
 
   Qos qos;
@@ -104,8 +105,9 @@ void Applications::kill(std::uint32_t number) {
   App& app = apps_[number];
   app.alive = false;
   for (Channel& c : channels_) {
-    if (c.source_session == app.session) c.source_left = c.lost_end = true;
+    if (c.asked_by == app.session) c.source_left = c.lost_end = true;
     if (c.sink_session == app.session) c.sink_left = c.lost_end = true;
+    if (c.to == number && c.state == Channel::State::asked) c.lost_end = true;  // it may not have heard that it has it
   }
   world_.machine(app.host).tell(node::SessionClosed{app.session, "killed"});
 }
@@ -205,7 +207,10 @@ void Applications::take(std::uint32_t app, const ipc::Created& r) {
   c.at_source = r.channel;
   of_end_[key(c.source_session, c.at_source)] = {found->second, false};
   ++world_.totals().created;
-  if (End* end = world_.machine(c.from_host).end_of(c.source_session, c.at_source)) end->said = found->second;
+  if (End* end = world_.machine(c.from_host).end_of(c.source_session, c.at_source)) {
+    end->said = found->second;
+    c.way = world_.way_of(c.from_host, *end);
+  }
   if (c.messages > 0) world_.enter(world_.now() + microseconds{100}, What::send, found->second);
 }
 

@@ -26,6 +26,8 @@ struct Channel {
 
   State state = State::unknown;
   Instant asked_at = never;
+  SessionId asked_by{};
+  std::vector<std::uint32_t> way;              // of its data, host by host, as clips were connected; empty: not known
   std::uint32_t answers = 0;
   SessionId source_session{}, sink_session{};  // 0: it does not have its end
   ChannelId at_source{}, at_sink{};

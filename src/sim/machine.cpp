@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "base/limits.hpp"
 #include "sim/port.hpp"
 #include "sim/world.hpp"
 
@@ -185,6 +186,20 @@ std::optional<node::NextHop> Machine::next_hop(const IpAddress& destination) con
   return node::NextHop{port, world_.endpoint(out.link, out.peer)};
 }
 
+// By the distance from the neighbour on, whether or not it would send it back.
+std::vector<node::NextHop> Machine::alternatives(const IpAddress& destination) const {
+  const auto to = host_of(destination);
+  if (!to || *to >= world_.routes().hosts() || *to == host_) return {};
+  std::vector<std::pair<std::size_t, std::uint32_t>> ways;
+  const auto ports = world_.routes().ports(host_);
+  for (std::uint32_t p = 0; p < ports.size(); ++p) ways.emplace_back(world_.routes().way(ports[p].peer, *to).size(), p);
+  std::ranges::sort(ways);
+  if (ways.size() > limits::alternatives) ways.resize(limits::alternatives);
+  std::vector<node::NextHop> all;
+  for (const auto& [hops, p] : ways) all.push_back({p, world_.endpoint(ports[p].link, ports[p].peer)});
+  return all;
+}
+
 void Machine::act(node::Action& action) {
   if (auto* send = std::get_if<node::SendSignal>(&action)) {
     send_signal(*send);
@@ -277,6 +292,8 @@ void Machine::connect_clip(const node::ConnectClip& connect) {
     return world_.watch().wrong(fmt::format("host{} connects slot {}, which is not ready", host_, connect.slot.value));
   }
   end->connected = true;
+  end->next_hop = connect.next_hop;
+  end->next_label = connect.next_label;
   end->connected_at = world_.now();
   if (domain_) command({connect});
 }

@@ -33,6 +33,8 @@ struct End {
   ipc::QueuePlace queue{};
   std::uint32_t said = nothing;      // which of the script's channels, once its application has been told
   bool open = false, connected = false, closing = false;
+  Endpoint next_hop{};               // once connected
+  Label next_label{};
   Instant connected_at = never;      // true time
   Source* source = nullptr;          // the clip's, while it is open
 };
@@ -113,6 +115,7 @@ class Machine final : public clips::DomainObserver, public node::Router {
 
   // node::Router
   [[nodiscard]] std::optional<node::NextHop> next_hop(const IpAddress& destination) const override;
+  [[nodiscard]] std::vector<node::NextHop> alternatives(const IpAddress& destination) const override;
   // clips::DomainObserver
   void signal_received(std::uint32_t link, const Endpoint& from, std::span<const std::byte> bytes, Instant now) override;
   void clip_closed(std::unique_ptr<clips::Clip> clip) override;

@@ -61,25 +61,45 @@ void Watch::host_stalled(std::uint32_t host, Instant until) {
   fault(fault_stall);
 }
 
-void Watch::host_away(std::uint32_t host) { hosts_[host].push_back({world_.now(), never, true, true}); }
+void Watch::host_away(std::uint32_t host) { hosts_[host].push_back({world_.now(), never, true, true, true}); }
 
-bool Watch::disturbed(const std::vector<Disturbance>& all, Instant from, Instant to, bool delays) const {
+// What was over it does not come back; what is new is promised again.
+void Watch::host_back(std::uint32_t host) {
+  for (Disturbance& d : hosts_[host]) {
+    if (d.until == never) d.until = world_.now();
+  }
+}
+
+bool Watch::disturbed(const std::vector<Disturbance>& all, Instant born, Instant from, Instant to, bool delays) {
   return std::ranges::any_of(all, [&](const Disturbance& d) {
-    return d.from <= to && from < d.until && (delays ? d.delays : d.loses || d.delays);
+    return d.from <= to && (d.ends ? born : from) < d.until && (delays ? d.delays : d.loses || d.delays);
   });
 }
 
 // A fault on its way explains that a message is missing or (`delays`) late.
 bool Watch::excused(const Channel& c, Instant from, Instant to, bool delays) const {
-  const auto way = world_.routes().way(c.from_host, c.to_host);
-  for (std::size_t i = 0; i < way.size(); ++i) {
-    const auto host = hosts_.find(way[i]);
-    if (host != hosts_.end() && disturbed(host->second, from, to, delays)) return true;
-    if (i + 1 == way.size()) break;
-    const auto wire = wires_.find(world_.wire_between(way[i], way[i + 1]).settings().number);
-    if (wire != wires_.end() && disturbed(wire->second, from, to, delays)) return true;
+  if (c.way.empty()) return anything(from, to, delays);
+  for (std::size_t i = 0; i < c.way.size(); ++i) {
+    const auto host = hosts_.find(c.way[i]);
+    if (host != hosts_.end() && disturbed(host->second, c.asked_at, from, to, delays)) return true;
+    if (i + 1 == c.way.size()) break;
+    const auto wire = wires_.find(world_.wire_between(c.way[i], c.way[i + 1]).settings().number);
+    if (wire != wires_.end() && disturbed(wire->second, c.asked_at, from, to, delays)) return true;
   }
-  return (kinds_ & fault_misroute) != 0;
+  return false;
+}
+
+// Signalling goes both ways.
+bool Watch::upset(const Channel& c, Instant from, Instant to) const {
+  Channel back = c;
+  std::ranges::reverse(back.way);
+  return excused(c, from, to, false) || excused(back, from, to, false);
+}
+
+// Whatever way its set-ups took.
+bool Watch::anything(Instant from, Instant to, bool delays) const {
+  const auto is = [&](const auto& entry) { return disturbed(entry.second, from, from, to, delays); };
+  return std::ranges::any_of(wires_, is) || std::ranges::any_of(hosts_, is) || (kinds_ & fault_misroute) != 0;
 }
 
 // --- answers ----------------------------------------------------------------------------------------------------
@@ -89,7 +109,7 @@ void Watch::answered(std::uint32_t number) {
   note(std::uint64_t{number} << 32 | c.answers);
   if (world_.tracing()) world_.trace(fmt::format("channel {} is answered", number));
   if (c.answers > 1) wrong(fmt::format("channel {} has {} answers", number, c.answers));
-  if (world_.now() > c.asked_at + c.patience + answer_grace && !excused(c, c.asked_at, world_.now(), true)) {
+  if (world_.now() > c.asked_at + c.patience + answer_grace && !anything(c.asked_at, world_.now(), true)) {
     wrong(fmt::format("channel {} is answered {} ms after it was asked for, patience {} ms", number,
                       (world_.now() - c.asked_at) / std::chrono::milliseconds{1}, c.patience / std::chrono::milliseconds{1}));
   }

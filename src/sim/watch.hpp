@@ -51,6 +51,7 @@ class Watch {
   void wire_is(std::uint32_t wire, const WireFaults& faults, bool cut);
   void host_stalled(std::uint32_t host, Instant until);
   void host_away(std::uint32_t host);
+  void host_back(std::uint32_t host);
 
   // --- answers
   void answered(std::uint32_t channel);
@@ -85,6 +86,7 @@ class Watch {
   struct Disturbance {
     Instant from = never, until = never;
     bool loses = false, delays = false;
+    bool ends = false;               // what was there before is over, whatever comes afterwards
   };
   struct Message {
     std::uint32_t index = 0;
@@ -113,8 +115,10 @@ class Watch {
     std::map<std::uint32_t, Hop> hops;  // by slot of open clips
   };
 
-  [[nodiscard]] bool disturbed(const std::vector<Disturbance>& all, Instant from, Instant to, bool delays) const;
+  [[nodiscard]] static bool disturbed(const std::vector<Disturbance>& all, Instant born, Instant from, Instant to, bool delays);
   [[nodiscard]] bool excused(const Channel& c, Instant from, Instant to, bool delays) const;
+  [[nodiscard]] bool upset(const Channel& c, Instant from, Instant to) const;
+  [[nodiscard]] bool anything(Instant from, Instant to, bool delays) const;
   [[nodiscard]] Instant deadline(const Channel& c, const Message& m) const;
   [[nodiscard]] Duration tolerance(const Channel& c) const;
   void missing(std::uint32_t channel, const Message& m, const char* when);

@@ -19,7 +19,7 @@ constexpr std::int64_t drift_bound_ppb = 1'000'000;  // beyond it nothing is pro
 // Clocks within +-rho: sum of d/(1-rho) and 2*rho*H more; H is below D.
 Duration Watch::tolerance(const Channel& c) const {
   std::int64_t rho = 0;
-  for (const std::uint32_t host : world_.routes().way(c.from_host, c.to_host)) {
+  for (const std::uint32_t host : c.way) {
     rho = std::max(rho, std::abs(world_.machine(host).clock().drift_ppb()));
   }
   if (rho > drift_bound_ppb) return std::chrono::hours{1};
@@ -108,7 +108,8 @@ void Watch::parted(std::uint32_t channel) {
 // An application is told that its channel is over, and no application has ended it.
 void Watch::ended(std::uint32_t channel) {
   const Channel& c = world_.applications().channels()[channel];
-  if (c.source_left || c.sink_left || c.lost_end || excused(c, c.asked_at, world_.now(), false)) return;
+  if (c.state == Channel::State::failed) return;  // its asker had no more patience
+  if (c.source_left || c.sink_left || c.lost_end || upset(c, c.asked_at, world_.now())) return;
   wrong(fmt::format("channel {} ends, and nothing explains it", channel));
 }
 
