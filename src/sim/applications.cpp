@@ -209,7 +209,7 @@ void Applications::take(std::uint32_t app, const ipc::Created& r) {
   ++world_.totals().created;
   if (End* end = world_.machine(c.from_host).end_of(c.source_session, c.at_source)) {
     end->said = found->second;
-    c.way = world_.way_of(c.from_host, *end);
+    c.way = world_.watch().way_of(c.from_host, *end);
   }
   if (c.messages > 0) world_.enter(world_.now() + microseconds{100}, What::send, found->second);
 }

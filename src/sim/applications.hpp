@@ -16,6 +16,11 @@ namespace rtchan::sim {
 
 class World;
 
+struct WayPoint {
+  std::uint32_t host = 0;
+  Instant since{};                             // from then on it held what a crash takes away
+};
+
 struct Channel {
   enum class State : std::uint8_t { unknown, asked, created, failed, over };
   std::uint32_t from = 0, to = 0;              // applications
@@ -27,7 +32,7 @@ struct Channel {
   State state = State::unknown;
   Instant asked_at = never;
   SessionId asked_by{};
-  std::vector<std::uint32_t> way;              // of its data, host by host, as clips were connected; empty: not known
+  std::vector<WayPoint> way;                   // of its data, as clips were connected; empty: not known
   std::uint32_t answers = 0;
   SessionId source_session{}, sink_session{};  // 0: it does not have its end
   ChannelId at_source{}, at_sink{};

@@ -295,6 +295,7 @@ void Machine::connect_clip(const node::ConnectClip& connect) {
   end->next_hop = connect.next_hop;
   end->next_label = connect.next_label;
   end->connected_at = world_.now();
+  world_.watch().connected(*this, *end);
   if (domain_) command({connect});
 }
 

@@ -80,20 +80,23 @@ bool Watch::disturbed(const std::vector<Disturbance>& all, Instant born, Instant
 bool Watch::excused(const Channel& c, Instant from, Instant to, bool delays) const {
   if (c.way.empty()) return anything(from, to, delays);
   for (std::size_t i = 0; i < c.way.size(); ++i) {
-    const auto host = hosts_.find(c.way[i]);
-    if (host != hosts_.end() && disturbed(host->second, c.asked_at, from, to, delays)) return true;
+    const auto& [number, since] = c.way[i];
+    const auto host = hosts_.find(number);
+    if (host != hosts_.end() && disturbed(host->second, since, from, to, delays)) return true;
     if (i + 1 == c.way.size()) break;
-    const auto wire = wires_.find(world_.wire_between(c.way[i], c.way[i + 1]).settings().number);
-    if (wire != wires_.end() && disturbed(wire->second, c.asked_at, from, to, delays)) return true;
+    const auto wire = wires_.find(world_.wire_between(number, c.way[i + 1].host).settings().number);
+    if (wire != wires_.end() && disturbed(wire->second, from, from, to, delays)) return true;
   }
   return false;
 }
 
 // Signalling goes both ways.
 bool Watch::upset(const Channel& c, Instant from, Instant to) const {
-  Channel back = c;
+  Channel there = c;
+  for (WayPoint& point : there.way) point.since = c.asked_at;  // a set-up waits at a host before there is a clip
+  Channel back = there;
   std::ranges::reverse(back.way);
-  return excused(c, from, to, false) || excused(back, from, to, false);
+  return excused(there, from, to, false) || excused(back, from, to, false);
 }
 
 // Whatever way its set-ups took.

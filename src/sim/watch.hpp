@@ -14,6 +14,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "clips/spec.hpp"
@@ -27,6 +28,7 @@ class World;
 class Machine;
 struct End;
 struct Channel;
+struct WayPoint;
 
 // Kinds of fault, as bits.
 enum Fault : std::uint32_t {
@@ -72,7 +74,10 @@ class Watch {
   void decoded_alone(const Machine& machine, bool good);
   void opened(const Machine& machine, const node::OpenClip& open);
   void clip_over(const Machine& machine, const End& end, const clips::ClipCounters& counters);
+  void connected(const Machine& machine, const End& end);
   void closed(const Machine& machine, ClipSlot slot);
+  // Host by host, as clips were connected from this one on; empty: not known.
+  [[nodiscard]] std::vector<WayPoint> way_of(std::uint32_t host, const End& from) const;
   void contract_violated(const Machine& machine, ClipSlot slot);
   void crashed(const Machine& machine);  // about to
   void every_packet();
@@ -115,6 +120,14 @@ class Watch {
     std::map<std::uint32_t, Hop> hops;  // by slot of open clips
   };
 
+  struct Stretch {                   // from one clip to the next: kept when the clips are gone, a crash does not undo it
+    Instant opened{};
+    bool last = false;               // at the receiver
+    Endpoint next_hop{};             // once connected
+    Label next{};
+  };
+  using ClipName = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;  // host, slot, generation
+
   [[nodiscard]] static bool disturbed(const std::vector<Disturbance>& all, Instant born, Instant from, Instant to, bool delays);
   [[nodiscard]] bool excused(const Channel& c, Instant from, Instant to, bool delays) const;
   [[nodiscard]] bool upset(const Channel& c, Instant from, Instant to) const;
@@ -134,6 +147,7 @@ class Watch {
   std::map<std::uint32_t, std::vector<Disturbance>> wires_, hosts_;
   std::vector<Flow> flows_;
   std::map<std::uint32_t, HostBooks> books_;
+  std::map<ClipName, Stretch> stretches_;
 };
 
 }  // namespace rtchan::sim

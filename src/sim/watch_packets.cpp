@@ -69,6 +69,31 @@ void Watch::opened(const Machine& machine, const node::OpenClip& open) {
     }
   }
   b.hops[open.spec.slot.value] = hop;
+  stretches_[{machine.host(), open.spec.slot.value, open.spec.generation}] = {
+      .opened = world_.now(), .last = open.spec.role == clips::Role::incoming, .next_hop = {}, .next = {}};
+}
+
+void Watch::connected(const Machine& machine, const End& end) {
+  Stretch& stretch = stretches_[{machine.host(), end.spec.slot.value, end.spec.generation}];
+  stretch.next_hop = end.next_hop;
+  stretch.next = end.next_label;
+}
+
+std::vector<WayPoint> Watch::way_of(std::uint32_t host, const End& from) const {
+  std::vector<WayPoint> way;
+  for (ClipName clip{host, from.spec.slot.value, from.spec.generation};;) {
+    const auto found = stretches_.find(clip);
+    if (found == stretches_.end() || way.size() > world_.hosts()) return {};
+    const Stretch& stretch = found->second;
+    way.push_back({host, stretch.opened});
+    if (stretch.last) return way;
+    const auto ports = world_.routes().ports(host);
+    const auto port = std::ranges::find_if(
+        ports, [&](const Routes::Port& p) { return world_.endpoint(p.link, p.peer) == stretch.next_hop; });
+    if (port == ports.end()) return {};
+    host = port->peer;
+    clip = {host, stretch.next.slot, stretch.next.generation};
+  }
 }
 
 // Its worker has done with it: what it counted is what came.

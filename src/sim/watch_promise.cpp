@@ -19,7 +19,7 @@ constexpr std::int64_t drift_bound_ppb = 1'000'000;  // beyond it nothing is pro
 // Clocks within +-rho: sum of d/(1-rho) and 2*rho*H more; H is below D.
 Duration Watch::tolerance(const Channel& c) const {
   std::int64_t rho = 0;
-  for (const std::uint32_t host : c.way) {
+  for (const auto& [host, since] : c.way) {
     rho = std::max(rho, std::abs(world_.machine(host).clock().drift_ppb()));
   }
   if (rho > drift_bound_ppb) return std::chrono::hours{1};

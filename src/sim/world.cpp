@@ -123,20 +123,6 @@ Endpoint World::endpoint(std::uint32_t link, std::uint32_t host) const noexcept 
   return endpoint_of(link, joints_[link].b == host);
 }
 
-std::vector<std::uint32_t> World::way_of(std::uint32_t host, const End& from) {
-  std::vector<std::uint32_t> way{host};
-  for (const End* end = &from; end->spec.role != clips::Role::incoming; way.push_back(host)) {
-    const auto ports = routes_->ports(host);
-    const auto port = std::ranges::find_if(ports, [&](const Routes::Port& p) { return endpoint(p.link, p.peer) == end->next_hop; });
-    if (!end->connected || port == ports.end() || way.size() > hosts()) return {};
-    host = port->peer;
-    const End* next = machines_[host]->end_at(ClipSlot{end->next_label.slot});
-    if (next == nullptr || next->spec.generation != end->next_label.generation) return {};
-    end = next;
-  }
-  return way;
-}
-
 // Signalling alone: hosts whose work is not what ends the story.
 void World::adjust(node::WorkerSettings& worker) const {
   if (workers_) return;

@@ -47,7 +47,6 @@ class World {
   [[nodiscard]] Endpoint endpoint(std::uint32_t link, std::uint32_t host) const noexcept;
   [[nodiscard]] std::optional<Duration> horizon(std::uint32_t link) const noexcept { return horizons_[link]; }
   // Where packets of this end go, by clips and labels; empty if they do not get to a receiving end.
-  [[nodiscard]] std::vector<std::uint32_t> way_of(std::uint32_t host, const End& from);
   void adjust(node::WorkerSettings& worker) const;
   [[nodiscard]] Parcels& parcels() noexcept { return parcels_; }
   void fly(std::uint32_t parcel) {
