@@ -455,6 +455,32 @@ TEST(Channel, daemon_restarts_at_every_moment_and_nothing_is_left_behind) {
   }
 }
 
+// The router's neighbours find out that it was restarted and send anew what it had not passed on yet: the receiver, which is
+// still giving back what it held for the set-up, meets the same set-up again.
+TEST(Channel, set_up_anew_that_meets_its_own_old_end_is_turned_away_and_tried_again) {
+  int turned_away = 0;
+  for (int moment = 0; moment < 3'000; moment += 10) {
+    World world{3, 5};
+    world.watch_labels = false;
+    world.close_time = ms(2);  // longer than a set-up takes from the router to the receiver
+    App& receiver = world.listen(2, 80);
+    App& sender = world.start(0);
+    world.create(sender, 2, 80, guaranteed(500, 1'000, ms(10)), seconds{2});
+    world.run(us(moment));
+    world.boot(1);
+    world.run(rtcop::Timing{}.lease + seconds{3});
+    EXPECT_EQ(sender.created.size() + sender.failed.size(), 1U) << moment;
+    for (const ipc::Failed& failed : sender.failed) EXPECT_NE(failed.error.code, Errc::refused) << moment << failed.error.text;
+    turned_away += receiver.aborted.empty() ? 0 : 1;
+    EXPECT_TRUE(world.violations.empty()) << moment << ": " << world.violations.front();
+    world.kill(sender);
+    world.kill(receiver);
+    world.run(settle);
+    EXPECT_EQ(world.leftovers(), "") << moment;
+  }
+  EXPECT_GT(turned_away, 10);
+}
+
 TEST(Channel, best_effort_takes_the_same_way_without_a_promise) {
   World world{2};
   App& receiver = world.listen(1, 80);
