@@ -189,6 +189,12 @@ std::vector<admission::StageRequest> Books::stage_requests(const Plan& plan, con
 }
 
 std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, const Plan& plan, const Place& place) {
+  if (entries_.contains(path)) {
+    // The same set-up anew, while what it held before is draining. The next attempt is another path.
+    wire::Refuse why{path, Errc::refused, Resource::none, {}, {}, {}, 0, "the path's capacity is not given back yet", false, 0, 0};
+    why.again = true;
+    return std::unexpected(std::move(why));
+  }
   if (auto why = unserved(path, plan, place)) return std::unexpected(*std::move(why));
   const auto requests = stage_requests(plan, place);
   Held held;
