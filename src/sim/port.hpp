@@ -42,8 +42,8 @@ class Machine::Port final : public link::Driver {
   std::uint32_t number_;
   std::size_t handed_over_ = 0;
   std::uint32_t signals_ = 0;
-  std::array<std::deque<std::uint32_t>, 2> waiting_;
-  std::array<std::vector<std::uint32_t>, 2> lent_;
+  std::array<std::deque<std::uint32_t>, link::traffic_classes> waiting_;
+  std::array<std::vector<std::uint32_t>, link::traffic_classes> lent_;
 };
 
 }  // namespace rtchan::sim

@@ -128,6 +128,7 @@ void World::adjust(node::WorkerSettings& worker) const {
   if (workers_) return;
   worker.costs.input_packet = std::chrono::nanoseconds{200};
   worker.costs.best_effort_period = std::chrono::seconds{1};
+  worker.costs.best_effort_delay = std::chrono::seconds{2};
 }
 
 std::uint64_t World::waiting_to_be_received() const noexcept {

@@ -18,6 +18,7 @@ void fast_host(NodeConfig& config) {
   config.limits.channels_per_uid = 1'000'000;
   config.workers[0].costs.input_packet = std::chrono::nanoseconds{200};
   config.workers[0].costs.best_effort_period = seconds{1};
+  config.workers[0].costs.best_effort_delay = seconds{2};
   for (auto& link : config.links) link.signal_delay = seconds{1};
 }
 
