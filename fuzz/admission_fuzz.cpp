@@ -84,7 +84,7 @@ void decisions(Numbers n) {
     if (sweep && envelope) expect(*envelope >= *sweep);
     const auto answer = policy.test(c, Duration{0});
     const auto complex = [](const auto& r) { return !r && r.error().reason == Reason::too_complex; };
-    // Where times are seconds and more beside contracts of nanoseconds, the index may answer with the end of the grid's bucket.
+    // Seconds of blocking beside contracts of nanoseconds: the index was seen up to 1 % above the sweep (README, Known). Never below.
     if (answer && sweep) expect(kind & 1 ? *answer >= *sweep : *answer == *sweep);
     if (answer && !sweep) expect(complex(sweep));
     if (answer) {
