@@ -33,9 +33,6 @@ struct CostModel {
   Duration wakeup_latency{150'000};
   // Handing one packet to the driver.
   Duration transmit_packet{2'000};
-  // Longest interval between two visits of the worker to a link's scheduler: wake-up, the input of one turn
-  // and the longest handler step. What was handed over must last that long, or the wire falls idle.
-  Duration link_visit{600'000};
   std::uint32_t packets_per_step = 8;  // P: a handler yields after so many packets
 
   // Best-effort input: a polling server of N packets per T_in.

@@ -19,6 +19,15 @@ Duration handling(const HandlerCost& cost, std::int64_t packets, std::uint64_t b
   return cost.first_packet + (packets - 1) * cost.other_packet + copying(cost, bytes);
 }
 
+// Of whatever channels and messages: each may be a message of its own, in a cold cache.
+Duration packets_at_most(const CostModel& cost, const PacketFormat& format, std::uint32_t packets) {
+  const auto of = [&](const HandlerCost& handler) {
+    return packets * (handler.fixed + std::max(handler.first_packet, handler.other_packet)) +
+           copying(handler, std::uint64_t{packets} * format.payload_per_packet_bytes);
+  };
+  return std::max({of(cost.send), of(cost.receive), packets * cost.input_packet});
+}
+
 }  // namespace
 
 std::optional<Contract> contract_of(const Qos& qos) noexcept {
@@ -126,16 +135,22 @@ Duration best_effort_input_delay(const CostModel& cost) noexcept {
 }
 
 Duration cpu_blocking(const CostModel& cost, const PacketFormat& format) noexcept {
-  const auto step = [&](const HandlerCost& handler) {
-    return cost.turn + cost.handler_switch + handler.fixed +
-           handling(handler, cost.packets_per_step,
-                    std::uint64_t{cost.packets_per_step} * format.payload_per_packet_bytes);
-  };
-  return cost.wakeup_latency + std::max({step(cost.send), step(cost.receive), cost.input_packet});
+  return cost.wakeup_latency +
+         std::max(cost.turn + cost.handler_switch + packets_at_most(cost, format, cost.packets_per_step), cost.input_packet);
 }
 
-Duration link_blocking(const CostModel& cost, const LinkModel& link) noexcept {
-  return wire_time(link, link.format.payload_per_packet_bytes) + cost.link_visit + cost.transmit_packet + link.foreign;
+Duration link_visit(const CostModel& cost, const PacketFormat& format, std::uint32_t links) noexcept {
+  const Duration away = cost.core.loss_burst + 2 * (cost.core.period - cost.core.quantum);
+  const Duration asleep = cost.wakeup_latency + cost.turn;
+  const Duration taking_in = limits::input_packets_per_turn * cost.input_packet;
+  const std::uint32_t handled = limits::handler_packets_per_turn - 1 + cost.packets_per_step;
+  const Duration handling = handled * cost.handler_switch + packets_at_most(cost, format, handled);
+  const Duration handing_over = std::int64_t{links} * limits::burst_packets * cost.transmit_packet;
+  return away + std::max({asleep, taking_in, handling}) + handing_over;
+}
+
+Duration link_blocking(const CostModel& cost, const LinkModel& link, Duration visit) noexcept {
+  return wire_time(link, link.format.payload_per_packet_bytes) + visit + cost.transmit_packet + link.foreign;
 }
 
 StageSettings cpu_settings(const CostModel& cost, const PacketFormat& format) noexcept {
@@ -147,9 +162,9 @@ StageSettings cpu_settings(const CostModel& cost, const PacketFormat& format) no
   return s;
 }
 
-StageSettings link_settings(const CostModel& cost, const LinkModel& link) noexcept {
+StageSettings link_settings(const CostModel& cost, const LinkModel& link, Duration visit) noexcept {
   StageSettings s;
-  s.base_blocking = link_blocking(cost, link);
+  s.base_blocking = link_blocking(cost, link, visit);
   s.step_limit = limits::admission_steps;
   s.burst_cap = std::max(s.burst_cap, 2 * s.base_blocking);
   return s;

@@ -72,14 +72,17 @@ struct LinkModel {
 // may come up to a period after the instant that their deadline counts from, with the next budget at their heels (a deferrable
 // server). At least 1 ns.
 [[nodiscard]] Duration best_effort_input_delay(const CostModel& cost) noexcept;
-// b0 of a worker's CPU: wake-up, and the longest best-effort step of `packets_per_step` packets of the given
-// size.
+// b0 of a worker's CPU: wake-up, and the longest step of anybody: `packets_per_step` packets of the given size, each a message.
 [[nodiscard]] Duration cpu_blocking(const CostModel& cost, const PacketFormat& format) noexcept;
-// b0 of a link: the largest frame, plus the longest interval between two visits of the worker to its
-// scheduler, plus what others may have put in front of us.
-[[nodiscard]] Duration link_blocking(const CostModel& cost, const LinkModel& link) noexcept;
+// V: how late a worker that serves `links` links may visit a link's scheduler, from the instant at which the visit is due (or a
+// packet is current) to the hand-over: asleep, taking in the packets of one turn, or handling those of one turn, its core's
+// absences included. `format`: of the largest packets among its links. What was handed over must last so long, or the wire
+// falls idle (clips/link_scheduler.hpp).
+[[nodiscard]] Duration link_visit(const CostModel& cost, const PacketFormat& format, std::uint32_t links) noexcept;
+// b0 of a link: the largest frame, plus `visit` (link_visit), plus what others may have put in front of us.
+[[nodiscard]] Duration link_blocking(const CostModel& cost, const LinkModel& link, Duration visit) noexcept;
 [[nodiscard]] StageSettings cpu_settings(const CostModel& cost, const PacketFormat& format) noexcept;
-[[nodiscard]] StageSettings link_settings(const CostModel& cost, const LinkModel& link) noexcept;
+[[nodiscard]] StageSettings link_settings(const CostModel& cost, const LinkModel& link, Duration visit) noexcept;
 
 // Messages of buffer at the source: B + floor(d/T). `delay` = sum of the local delays during which a message
 // occupies the same buffer.

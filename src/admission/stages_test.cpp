@@ -99,7 +99,7 @@ TEST(Stages, TheDefaultsLeaveRoomForTheDemonstration) {
     for (const EntryId end : ends)
       policy->commit(end, w.delay / 3);  // with the link's third, all is given out
   }
-  const auto wire = make_policy("edf", link_settings(cost, link));
+  const auto wire = make_policy("edf", link_settings(cost, link, link_visit(cost, link.format, 1)));
   const auto d = wire->test(link_stage(link, {milliseconds{2}, 1, 1'000}));
   ASSERT_TRUE(d);
   EXPECT_LT(*d, milliseconds{1});
@@ -108,11 +108,11 @@ TEST(Stages, TheDefaultsLeaveRoomForTheDemonstration) {
 TEST(Stages, WhatOthersHaveInTheDeviceBlocksALinkAsLong) {
   LinkModel shared = link;
   shared.foreign = microseconds{170};
-  EXPECT_EQ(link_blocking({}, shared), link_blocking({}, link) + microseconds{170});
-  EXPECT_EQ(link_settings({}, shared).base_blocking, link_blocking({}, shared));
+  EXPECT_EQ(link_blocking({}, shared, microseconds{500}), link_blocking({}, link, microseconds{500}) + microseconds{170});
+  EXPECT_EQ(link_settings({}, shared, microseconds{500}).base_blocking, link_blocking({}, shared, microseconds{500}));
   const Candidate channel = link_stage(link, {milliseconds{2}, 1, 1'000});
-  const auto alone = make_policy("edf", link_settings({}, link))->test(channel);
-  const auto beside = make_policy("edf", link_settings({}, shared))->test(channel);
+  const auto alone = make_policy("edf", link_settings({}, link, microseconds{500}))->test(channel);
+  const auto beside = make_policy("edf", link_settings({}, shared, microseconds{500}))->test(channel);
   ASSERT_TRUE(alone && beside);
   EXPECT_EQ(*beside, *alone + microseconds{170});
 }

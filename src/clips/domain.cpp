@@ -37,8 +37,7 @@ struct Domain::State final : Arrivals, Departures {
         clips(given.clips),
         cpu(given.clips + 1),
         demux(given.links, *this, counters),
-        best_effort(demux, given.best_effort_packets, given.best_effort_period,
-                    given.best_effort_delay > Duration{0} ? given.best_effort_delay : given.best_effort_period) {
+        best_effort(demux, given.best_effort_packets, given.best_effort_period, given.best_effort_delay) {
     assert(given.counters.size() >= given.clips);
     links.reserve(given.links.size());
     for (const LinkConfig& link : given.links) {
@@ -73,6 +72,7 @@ struct Domain::State final : Arrivals, Departures {
   void settle(Clip& clip, Instant now) noexcept;
   void run_handlers(Instant now) noexcept;
   std::uint32_t step(Clip& clip, Instant now) noexcept;
+  void serve_due_links(Instant now) noexcept;
   Instant serve_links(Instant now) noexcept;
   void let_go() noexcept;
 
@@ -89,6 +89,7 @@ struct Domain::State final : Arrivals, Departures {
   std::vector<ClipSlot> leaving;             // closed and done: handed back at the end of the turn
   std::vector<ClipSlot> joining;             // connected, and their link is not ready for them
   Instant latest = long_ago;
+  Instant links_due = never;                 // as of the last visit
 };
 
 Domain::Domain(const DomainConfig& config, DomainObserver& observer)
@@ -96,11 +97,13 @@ Domain::Domain(const DomainConfig& config, DomainObserver& observer)
 Domain::~Domain() = default;
 
 // One turn. Input comes first, at arrival, since its deadlines are not known before; then the handlers, by
-// deadline; then what they have made goes to the links, by deadline.
+// deadline; then what they have made goes to the links, by deadline. A link that has run low is not kept waiting for the
+// turn's end.
 Instant Domain::turn(Instant now) {
   State& s = *state_;
   bump(s.counters.turns);
   s.latest = now;
+  s.serve_due_links(now);
   const bool more_input = s.demux.real_time(now);
   s.best_effort.poll(s.cpu, now);
   s.run_handlers(now);
@@ -116,6 +119,7 @@ void Domain::State::run_handlers(Instant turn_began) noexcept {
   for (std::uint32_t steps = 0; steps < limits::handler_steps_per_turn; ++steps) {
     if (packets >= limits::handler_packets_per_turn) return;
     latest = time(turn_began);
+    serve_due_links(latest);
     CpuTask* task = cpu.next(latest, counters.handler_switches);
     if (task == nullptr) return;
     if (!task->polls) bump(counters.handler_steps);
@@ -132,11 +136,15 @@ std::uint32_t Domain::State::step(Clip& clip, Instant at) noexcept {
   return packets;
 }
 
+void Domain::State::serve_due_links(Instant at) noexcept {
+  if (links_due <= at) serve_links(at);
+}
+
 Instant Domain::State::serve_links(Instant at) noexcept {
   latest = at;
-  Instant due = never;
-  for (const auto& link : links) due = std::min(due, link->serve(at));
-  return due;
+  links_due = never;
+  for (const auto& link : links) links_due = std::min(links_due, link->serve(at));
+  return links_due;
 }
 
 void Domain::State::data_arrived(const wire::DataPacket& packet, link::TrafficClass cls, Instant arrival,

@@ -67,6 +67,9 @@ struct LinkConfig {
   std::uint32_t frame_overhead_bytes{}; // what a UDP payload gains on the wire: IP + UDP + Ethernet header + 24 (preamble, FCS, gap)
   // J_c: bound of the time from `now` of a turn to the driver's hand-over in it; makes rem an honest upper bound.
   Duration refill_latency{};
+  // V: a visit to the link's scheduler that is due may come so late, at most as admission has counted (admission::link_visit).
+  // Not known: the wire is kept as full as the burst bound lets it be, in smaller batches.
+  Duration visit = Duration::max();
   // Other programs' traffic that may be in the device ahead of a packet of ours: time on the wire. It counts as
   // outstanding beside what we have handed over.
   Duration foreign{};
@@ -81,7 +84,7 @@ struct DomainConfig {
   std::uint32_t packet_frames = 0;         // frames in the pool
   std::uint32_t best_effort_packets = 0;   // polling server of best-effort input: N_be packets ...
   Duration best_effort_period{};           // ... per T_in
-  Duration best_effort_delay{};            // d: as admitted; 0: T_in
+  Duration best_effort_delay = std::chrono::seconds{1};  // d, as admitted: more than a period (admission/stages.hpp)
   std::span<ClipCounters> counters;        // one per slot, readable from outside
   // Read again within a turn where the true instant matters (delivery, hand-over). nullptr: time stands still
   // during a turn (simulator, tests).

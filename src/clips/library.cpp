@@ -40,6 +40,11 @@ DomainConfig domain_config(std::span<const LinkConfig> links, const ClipHostSett
   return config;
 }
 
+LinkConfig visited_in_time(LinkConfig link, const admission::CostModel& cost) {
+  link.visit = admission::link_visit(cost, format_of(link), 1);
+  return link;
+}
+
 }  // namespace
 
 // ---- default admission -------------------------------------------------------------------------------------------
@@ -48,7 +53,7 @@ EdfClipAdmission::EdfClipAdmission(const admission::CostModel& cost, const admis
     : cost_(cost),
       link_(link),
       cpu_policy_(admission::make_policy("edf", admission::cpu_settings(cost, link.format))),
-      link_policy_(admission::make_policy("edf", admission::link_settings(cost, link))) {
+      link_policy_(admission::make_policy("edf", admission::link_settings(cost, link, admission::link_visit(cost, link.format, 1)))) {
   const admission::Candidate input = admission::best_effort_input(cost);
   if (const auto least = cpu_policy_->test(input)) {
     cpu_policy_->reserve(input, std::max(*least, admission::best_effort_input_delay(cost)));
@@ -98,7 +103,7 @@ void EdfClipAdmission::release(std::uint64_t ticket) {
 // ---- host --------------------------------------------------------------------------------------------------------
 
 ClipHost::ClipHost(const LinkConfig& link, ClipHostSettings settings)
-    : link_(link),
+    : link_(visited_in_time(link, settings.cost)),
       format_(format_of(link)),
       settings_(std::move(settings)),
       counters_(settings_.clips),

@@ -221,8 +221,9 @@ void LinkScheduler::put_back(Chosen& chosen, Instant now) noexcept {
   requeue(flow, now);
 }
 
-// When the next packet in order may go. Refilling only once half of what may be outstanding has drained makes
-// batches instead of single packets; the wire never runs dry for it.
+// When the next packet in order may go. Refilling only once half of what may be outstanding has drained makes batches instead
+// of single packets. The wire never runs dry for it, though the worker comes up to `visit` late: so much is left when it is due,
+// since admission sees to it that a frame and `visit` are always allowed.
 Instant LinkScheduler::next_visit(Instant now) noexcept {
   Instant order_changes = std::min(real_time_.next_eligible(), real_time_.next_current());
   const auto retry = [&](link::TrafficClass cls, bool waits) {
@@ -237,7 +238,8 @@ Instant LinkScheduler::next_visit(Instant now) noexcept {
   if (candidate.flow == nullptr) return order_changes;
   const Duration wire = store_[candidate.flow->packets.front()].wire;
   if (busy_until_ <= now) return std::min(order_changes, now + wire);  // completions are late
-  const Duration drained_to = std::max(Duration{0}, (allowed(candidate, now) - wire) / 2);
+  const Duration room = std::max(Duration{0}, allowed(candidate, now) - wire);
+  const Duration drained_to = std::max(room / 2, std::min(room, config_.visit));
   const Duration wait = std::max(Duration{0}, outstanding(now) - drained_to);
   return std::min(order_changes, now + wait);
 }

@@ -278,9 +278,9 @@ struct Promise {
   std::unique_ptr<admission::AdmissionPolicy> policy;
 };
 
-Promise random_promise(std::mt19937_64& random, bool tight) {
+Promise random_promise(std::mt19937_64& random, bool tight, Duration visit = {}) {
   admission::StageSettings settings;
-  settings.base_blocking = wire_time(payload);  // best effort's largest frame
+  settings.base_blocking = wire_time(payload) + visit;  // best effort's largest frame, and how late the worker may come
   Promise p{{}, admission::make_policy("edf", settings)};
   for (int tries = 0; tries < 12; ++tries) {
     Contract c;
@@ -312,8 +312,10 @@ struct Outcome {
 class HandOver : public LinkTest {
  protected:
   // Saturating best effort, and every so often (right after a batch has gone) all channels at once at full rate.
-  // `choked`: now and then the device takes a few best-effort packets, or none, for a while.
-  Outcome play(const Promise& promise, std::mt19937_64& random, Duration horizon, Duration length, bool choked = false) {
+  // `choked`: now and then the device takes a few best-effort packets, or none, for a while. `late`: the worker comes up to
+  // so much later than it should, mostly all of it.
+  Outcome play(const Promise& promise, std::mt19937_64& random, Duration horizon, Duration length, bool choked = false,
+               Duration late = {}) {
     LinkFlow& rest = flow({}, true);
     struct Source {
       LinkFlow* flow;
@@ -361,6 +363,7 @@ class HandOver : public LinkTest {
         assault = wire.now + Duration{random() % 1'000'000};
         next = wire.now + Duration{1};
       }
+      if (late > Duration{0} && next > wire.now) next += random() % 10 < 7 ? late : Duration{random() % (late.count() + 1)};
       wire.now = next;
     }
     for (const std::size_t b : wire.bursts) o.longest_burst = std::max<std::uint64_t>(o.longest_burst, b);
@@ -393,6 +396,17 @@ TEST_P(HandOverRule, NorWhenTheDeviceRefusesBestEffort) {
   EXPECT_GT(o.packets, 30u);
   EXPECT_EQ(o.late, 0u) << "of " << o.packets << " packets of " << promise.channels.size() << " channels";
   EXPECT_GT(counters.link_full_best_effort, 0u) << "or nothing was tried";
+}
+
+TEST_P(HandOverRule, NorWhenTheWorkerComesLate) {
+  std::mt19937_64 random(static_cast<std::uint64_t>(GetParam()));
+  const Promise promise = random_promise(random, GetParam() % 4 != 0, visit);
+  link.set_burst_bound(promise.policy->burst_bound());
+  const Duration horizon = GetParam() % 3 == 0 ? Duration{0} : Duration{random() % 300'000};
+  const Outcome o = play(promise, random, horizon, std::chrono::milliseconds{30}, false, visit);
+  EXPECT_GT(o.packets, 50u);
+  EXPECT_EQ(o.late, 0u) << "of " << o.packets << " packets of " << promise.channels.size() << " channels";
+  EXPECT_EQ(wire.idle, Duration{0}) << "what was handed over lasts until the worker comes";
 }
 
 INSTANTIATE_TEST_SUITE_P(Sets, HandOverRule, ::testing::Range(0, 200));

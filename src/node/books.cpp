@@ -53,7 +53,27 @@ const char* policy_of(ServiceClass service) {
   return service == ServiceClass::statistical ? "statistical" : "controlled_load";
 }
 
+// What a step of the worker may have to copy at most.
+admission::PacketFormat largest_format(const NodeConfig& config, std::size_t worker) {
+  const admission::PacketFormat* largest = nullptr;
+  for (const LinkSettings& link : config.links) {
+    if (link.worker != worker) continue;
+    const auto& format = link.model.format;
+    if (largest == nullptr || format.payload_per_packet_bytes > largest->payload_per_packet_bytes) largest = &format;
+  }
+  return largest == nullptr ? admission::PacketFormat{1'400, 100} : *largest;
+}
+
 }  // namespace
+
+admission::StageSettings link_stage_settings(const NodeConfig& config, const LinkSettings& link) {
+  const admission::CostModel& costs = config.workers[link.worker].costs;
+  const auto links = std::ranges::count(config.links, link.worker, &LinkSettings::worker);
+  const Duration visit = admission::link_visit(costs, largest_format(config, link.worker), static_cast<std::uint32_t>(links));
+  auto settings = admission::link_settings(costs, link.model, visit);
+  settings.utilisation_limit_ppm = link.limit_ppm;
+  return settings;
+}
 
 Duration signal_period(const admission::LinkModel& model) noexcept {
   const admission::Contract one{Duration{1}, 1, wire::signal_packet_bytes};
@@ -75,15 +95,7 @@ std::optional<ClipSlot> SlotTable::take() {
 Books::Books(const NodeConfig& config) : config_(config) {
   for (std::size_t w = 0; w < config.workers.size(); ++w) {
     const WorkerSettings& worker = config.workers[w];
-    admission::PacketFormat format{1'400, 100};
-    bool own = false;
-    for (const LinkSettings& link : config.links) {
-      if (link.worker != w) continue;
-      const bool first = !own || link.model.format.payload_per_packet_bytes > format.payload_per_packet_bytes;
-      if (first) format = link.model.format;  // the largest: what a step may have to copy
-      own = true;
-    }
-    auto settings = admission::cpu_settings(worker.costs, format);
+    auto settings = admission::cpu_settings(worker.costs, largest_format(config, w));
     settings.input_bound = input_bound(config, w);
     const auto id = ledger_.add_stage(fmt::format("cpu of worker {}", w), Resource::cpu, guaranteed(worker.policy, settings));
     cpus_.push_back(Stage{id, settings, {}, {}});
@@ -91,8 +103,7 @@ Books::Books(const NodeConfig& config) : config_(config) {
     slots_.emplace_back(worker.clips);
   }
   for (const LinkSettings& link : config.links) {
-    auto settings = admission::link_settings(config.workers[link.worker].costs, link.model);
-    settings.utilisation_limit_ppm = link.limit_ppm;
+    const auto settings = link_stage_settings(config, link);
     const auto id = ledger_.add_stage(fmt::format("link {}", link.name), Resource::link, guaranteed(link.policy, settings));
     links_.push_back(Stage{id, settings, {}, {}});
   }
@@ -256,6 +267,17 @@ wire::Refuse Books::explain(const PathId& path, std::span<const admission::Stage
   r.binding_time = std::clamp(why.refusal.binding_time, Duration{0}, admission::duration_limit);
   r.text = fmt::format("{}: {}", why.where, admission::name(why.refusal.reason));
   return r;
+}
+
+std::optional<Duration> Books::least_delay(const Plan& plan, const Place& place) const {
+  Duration needed = plan.before.minima + plan.before.propagation;
+  if (place.out) needed += config_.links[*place.out].propagation;
+  for (const admission::StageRequest& request : stage_requests(plan, place)) {
+    const auto least = ledger_.test({request.stage, request.candidate, Duration{0}});
+    if (!least) return std::nullopt;
+    needed += *least;
+  }
+  return needed;
 }
 
 bool Books::would_fit(const Plan& plan, const Place& place) const {

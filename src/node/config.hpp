@@ -91,4 +91,7 @@ class Router {
   [[nodiscard]] virtual std::vector<NextHop> alternatives(const IpAddress&) const { return {}; }
 };
 
+// How a link is admitted to: blocked by a frame and by how late its worker may visit it, beside that worker's other links.
+[[nodiscard]] admission::StageSettings link_stage_settings(const NodeConfig& config, const LinkSettings& link);
+
 }  // namespace rtchan::node

@@ -121,6 +121,7 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
   };
   c.plan = std::make_unique<Plan>(plan(setup));
   auto held = books.reserve(c.path, *c.plan, c.place);
+  if (held) held = ask_for_enough(c, *std::move(held), setup, plan);
   if (!held) {
     held.error().hop = own_address();
     held.error().fitting_rate_nano =
@@ -155,6 +156,26 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
     answer.next = rtcop::Hop{*c.place.out, c.next_hop};
   }
   return answer;
+}
+
+// A request for less time than is needed already is refused at its destination, by a delay that could be kept. That is more
+// than the minima of what was asked for: what may take longer on its way to us may bunch more. So it is counted as if it had
+// asked for enough.
+std::expected<Books::Held, wire::Refuse> Node::State::ask_for_enough(Channel& c, Books::Held held, wire::Setup setup,
+                                                                     const std::function<Plan(const wire::Setup&)>& plan) {
+  if (!c.plan->admitted) return held;
+  const Duration propagation = c.place.out ? config.links[*c.place.out].propagation : Duration{0};
+  const Duration needed = setup.promised.minima + setup.promised.propagation + propagation + held.minima.cpu + held.minima.link;
+  if (needed <= setup.qos.max_delay) return held;
+  books.release(c.path, now);
+  setup.qos.max_delay = needed;
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    *c.plan = plan(setup);
+    const auto least = books.least_delay(*c.plan, c.place);
+    if (!least || *least <= setup.qos.max_delay) break;
+    setup.qos.max_delay = *least;
+  }
+  return books.reserve(c.path, *c.plan, c.place);
 }
 
 // Which links and which worker.

@@ -7,6 +7,7 @@
 // queue memory: until the application has destroyed it or is gone). When all three are gone, so is the channel.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -140,6 +141,8 @@ struct Node::State {
   [[nodiscard]] std::expected<rtcop::Reserved, wire::Refuse> try_reserve(Channel& c, const rtcop::Reserve& ask);
   [[nodiscard]] std::optional<NextHop> next_way(const Channel& c, const rtcop::Reserve& ask) const;
   void give_up_way(Channel& c);
+  [[nodiscard]] std::expected<Books::Held, wire::Refuse> ask_for_enough(Channel& c, Books::Held held, wire::Setup setup,
+                                                                        const std::function<Plan(const wire::Setup&)>& plan);
   [[nodiscard]] std::optional<wire::Refuse> place_channel(Channel& c, const rtcop::Reserve& ask);
   [[nodiscard]] std::optional<wire::Refuse> cut_packets(const Channel& c, wire::Promised& promised) const;
   [[nodiscard]] std::optional<wire::Refuse> find_listener(Channel& c);

@@ -83,8 +83,7 @@ StageLoad link_load(const Network& network, const Routes& routes, const Fabric& 
   const node::LinkSettings& settings = config.links[number];
   const auto stage = admission::StageId{static_cast<std::uint32_t>(config.workers.size()) + number};
   const auto view = fabric.node(host).ledger().view(stage);
-  auto bounds = admission::link_settings(config.workers[settings.worker].costs, settings.model);
-  bounds.utilisation_limit_ppm = settings.limit_ppm;
+  const auto bounds = node::link_stage_settings(config, settings);
   StageLoad load;
   load.host = host;
   load.worker = settings.worker;

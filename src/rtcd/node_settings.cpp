@@ -59,15 +59,20 @@ node::LinkSettings link_settings(const LinkSection& section, const AdmissionSect
   return link;
 }
 
-node::WorkerSettings worker_settings(const WorkerSection& section, const LimitsSection& limits,
-                                     const AdmissionSection& admission, bool real_time) {
-  admission::CostModel costs = admission.costs;
-  const StagePolicy policy = merged(section.admission, admission.cpu);
-  costs.core_limit_ppm = *policy.limit_ppm;
+admission::CostModel worker_costs(const WorkerSection& section, const admission::CostModel& general, bool real_time) {
+  admission::CostModel costs = general;
   if (real_time) {
     costs.core.period = Pacing::Settings{}.period;
     costs.core.quantum = costs.core.period * section.duty_ppm / 1'000'000;
   }
+  return costs;
+}
+
+node::WorkerSettings worker_settings(const WorkerSection& section, const LimitsSection& limits,
+                                     const AdmissionSection& admission, bool real_time) {
+  admission::CostModel costs = worker_costs(section, admission.costs, real_time);
+  const StagePolicy policy = merged(section.admission, admission.cpu);
+  costs.core_limit_ppm = *policy.limit_ppm;
   return {.clips = limits.clips_per_worker,
           .packet_buffers = limits.packet_buffers,
           .costs = costs,

@@ -28,6 +28,8 @@ struct LinkFacts {
 [[nodiscard]] node::LinkSettings link_settings(const LinkSection& section, const AdmissionSection& admission,
                                                const LinkFacts& facts);
 
+// What work costs on the worker's core. `real_time`: as below.
+[[nodiscard]] admission::CostModel worker_costs(const WorkerSection& section, const admission::CostModel& general, bool real_time);
 // `real_time`: the worker has SCHED_FIFO, and with it a duty cap.
 [[nodiscard]] node::WorkerSettings worker_settings(const WorkerSection& section, const LimitsSection& limits,
                                                    const AdmissionSection& admission, bool real_time);

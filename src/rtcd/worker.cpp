@@ -9,9 +9,11 @@
 #include <new>
 #include <thread>
 
+#include "admission/stages.hpp"
 #include "rtcd/data_thread.hpp"
 #include "rtcd/eventfd.hpp"
 #include "rtcd/housekeeper.hpp"
+#include "rtcd/node_settings.hpp"
 #include "rtcd/scheduling.hpp"
 
 namespace rtchan::rtcd {
@@ -46,6 +48,17 @@ std::expected<Drivers, std::string> open_drivers(const WorkerSetup& setup) {
   return result;
 }
 
+// How late the worker may visit its links, of whichever class it runs in.
+void expect_visits(const WorkerSetup& setup, bool real_time, std::span<clips::LinkConfig> links) {
+  admission::PacketFormat format;
+  for (const clips::LinkConfig& link : links) {
+    format.payload_per_packet_bytes =
+        std::max(format.payload_per_packet_bytes, static_cast<std::uint32_t>(link.driver->payload_bytes()));
+  }
+  const auto costs = worker_costs(setup.section, setup.costs, real_time);
+  for (clips::LinkConfig& link : links) link.visit = admission::link_visit(costs, format, static_cast<std::uint32_t>(links.size()));
+}
+
 Pacing::Settings pacing_of(const WorkerSetup& setup, bool real_time) {
   return {.spin = setup.section.spin, .duty_ppm = real_time ? setup.section.duty_ppm : 1'000'000};
 }
@@ -60,6 +73,7 @@ void work(const WorkerSetup& setup) {
   if (auto claimed = claim_core(setup.section, block.facts); !claimed) {
     return send_answer(setup.socket, Answer::Kind::start_failed, {}, {}, claimed.error());
   }
+  expect_visits(setup, block.facts.real_time, drivers->links);
   auto inner = std::make_unique<InnerRings>();
   inner->housekeeper_wake.reset(make_eventfd());
   DataThread data{{.block = block,

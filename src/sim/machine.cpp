@@ -98,6 +98,8 @@ void Machine::make_domain() {
                       .signal_delay = link.signal_delay});
   }
   const admission::CostModel& c = costs();
+  const admission::PacketFormat largest{static_cast<std::uint32_t>(payload_bytes), link_headers};
+  for (auto& link : links_) link.visit = admission::link_visit(c, largest, static_cast<std::uint32_t>(links_.size()));
   counters_.assign(settings_.clips, {});
   domain_ = std::make_unique<clips::Domain>(
       clips::DomainConfig{.links = links_,

@@ -28,6 +28,7 @@ class Wire final : public link::Driver {
   };
   Instant now = start;
   Instant free = long_ago;
+  Duration idle{};  // between packets
   std::vector<Sent> sent;
   std::vector<std::size_t> bursts;
   std::size_t room[link::traffic_classes] = {SIZE_MAX, SIZE_MAX, SIZE_MAX};  // packets that the device takes before it is full, per class
@@ -39,6 +40,7 @@ class Wire final : public link::Driver {
       std::size_t& left = room[static_cast<std::size_t>(cls)];
       if (left == 0) break;
       if (left != SIZE_MAX) --left;
+      if (!sent.empty() && now > free) idle += now - free;
       free = std::max(free, now) + Duration{static_cast<std::int64_t>((p.bytes.size() + overhead_bytes) * 8)};
       const auto decoded = wire::decode(p.bytes);
       EXPECT_TRUE(decoded) << "a packet leaves sealed";
@@ -118,12 +120,14 @@ class LinkTest : public ::testing::Test {
     return ids;
   }
 
+  static constexpr Duration visit{20'000};  // the worker may come so late
   Wire wire;
   DomainCounters counters;
   Nothing nothing;
   PacketStore store{4096, payload};
-  LinkScheduler link{LinkConfig{.driver = &wire, .bits_per_second = gigabit, .frame_overhead_bytes = overhead_bytes},
-                     store, 64, nothing, counters};
+  LinkScheduler link{
+      LinkConfig{.driver = &wire, .bits_per_second = gigabit, .frame_overhead_bytes = overhead_bytes, .visit = visit}, store, 64,
+      nothing, counters};
   std::deque<LinkFlow> flows;
   std::uint32_t next_id = 0;
 };
