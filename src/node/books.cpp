@@ -178,7 +178,7 @@ std::optional<wire::Refuse> Books::unserved(const PathId& path, const Plan& plan
   const auto check = [&](const Stage& stage) -> std::optional<wire::Refuse> {
     if (stage_of(stage, plan.service)) return std::nullopt;
     const auto view = ledger_.view(stage.id);
-    wire::Refuse why{path, Errc::refused, view.kind, {}, {}, {}, 0, {}, false, 0, 0};
+    wire::Refuse why{path, Errc::refused, view.kind, {}, {}, {}, 0, {}, false, 0, 0, 0};
     why.text = fmt::format("{} serves no {} class", view.name, policy_of(plan.service));
     return why;
   };
@@ -202,7 +202,7 @@ std::vector<admission::StageRequest> Books::stage_requests(const Plan& plan, con
 std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, const Plan& plan, const Place& place) {
   if (entries_.contains(path)) {
     // The same set-up anew, while what it held before is draining. The next attempt is another path.
-    wire::Refuse why{path, Errc::refused, Resource::none, {}, {}, {}, 0, "the path's capacity is not given back yet", false, 0, 0};
+    wire::Refuse why{path, Errc::refused, Resource::none, {}, {}, {}, 0, "the path's capacity is not given back yet", false, 0, 0, 0};
     why.again = true;
     return std::unexpected(std::move(why));
   }
@@ -237,7 +237,7 @@ std::expected<Books::Held, wire::Refuse> Books::reserve(const PathId& path, cons
 
 std::optional<wire::Refuse> Books::set_aside(const PathId& path, const Place& place, const Sizes& sizes) {
   Pool& packets = packets_[place.worker];
-  wire::Refuse why{path, Errc::refused, Resource::memory, {}, {}, {}, 0, {}, false, 0, 0};
+  wire::Refuse why{path, Errc::refused, Resource::memory, {}, {}, {}, 0, {}, false, 0, 0, 0};
   if (sizes.queue_bytes > memory_.size - memory_.used) {
     why.text = fmt::format("{} bytes of message buffers wanted, {} left", sizes.queue_bytes, memory_.size - memory_.used);
     return why;
@@ -259,7 +259,7 @@ std::optional<wire::Refuse> Books::set_aside(const PathId& path, const Place& pl
 
 wire::Refuse Books::explain(const PathId& path, std::span<const admission::StageRequest> requests,
                             const admission::LedgerRefusal& why) const {
-  wire::Refuse r{path, Errc::refused, why.refusal.resource, {}, {}, {}, 0, {}, false, 0, 0};
+  wire::Refuse r{path, Errc::refused, why.refusal.resource, {}, {}, {}, 0, {}, false, 0, 0, 0};
   if (why.request < requests.size()) {
     const auto view = ledger_.view(requests[why.request].stage);
     r.again = view.tentative > 0 || view.draining > 0;

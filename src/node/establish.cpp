@@ -12,7 +12,7 @@
 namespace rtchan::node {
 
 wire::Refuse Node::State::refusal(const PathId& path, Errc code, std::string text) const {
-  return wire::Refuse{path, code, Resource::none, own_address(), {}, {}, 0, std::move(text), false, 0, 0};
+  return wire::Refuse{path, code, Resource::none, own_address(), {}, {}, 0, std::move(text), false, 0, 0, 0};
 }
 
 // --- ask --------------------------------------------------------------------------------------------------------

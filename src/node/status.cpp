@@ -27,6 +27,7 @@ void count_signalling(const rtcop::EngineCounters& c, Status& s) {
   s.counters.emplace_back("signals of strangers left unanswered", c.strangers);
   s.counters.emplace_back("strangers answered with a cookie", c.stranger_hellos);
   s.counters.emplace_back("signals about a path from somebody who is not its neighbour", c.misdirected);
+  s.counters.emplace_back("signals about an earlier set-up of a path", c.stale);
   s.counters.emplace_back("set-ups that came back by another way", c.loops);
   s.counters.emplace_back("signals about unknown paths", c.disowned);
   s.counters.emplace_back("paths released because their lease ran out", c.lease_expiries);

@@ -47,7 +47,7 @@ void Engine::pass_setup(const PathId& id, Path& path, const Cause& cause) {
   join(next);
   ++path.setup->hops;
   path.told_down = true;
-  path.setup_number = send(next, id, *path.setup);
+  path.setup_sent = send(next, id, *path.setup);
 }
 
 // The destination: is there slack, and does the agent agree?
@@ -94,7 +94,7 @@ void Engine::pass_commit(const PathId& id, Path& path, const Cause& cause) {
   if (path.source) {
     pending_.push_back(Pending{id, PathEvent::confirm});
   } else {
-    send(path.up, id, wire::Commit{id, path.label, path.terms});
+    send(path.up, id, wire::Commit{id, path.label, path.terms, path.setup_taken});
   }
 }
 
@@ -119,7 +119,7 @@ void Engine::pass_start(const PathId& id, Path& path) {
     set_expiry(id, path, never);
     out_->emplace_back(Establish{id, path.next_label});
   } else {
-    send(path.up, id, wire::Start{id});
+    send(path.up, id, wire::Start{id, path.setup_taken});
   }
 }
 
@@ -163,7 +163,7 @@ void Engine::detour(Path& path, const wire::Refuse& why) {
   --setup.hops;
   leave(std::exchange(path.down, nobody));
   path.told_down = false;
-  path.setup_number = 0;
+  path.setup_sent = 0;
   std::optional<Hop> from;
   if (!path.source) from = Hop{neighbours_[path.up].neighbour->link(), neighbours_[path.up].neighbour->address()};
   out_->emplace_back(Reserve{setup, from, why});
@@ -172,7 +172,7 @@ void Engine::detour(Path& path, const wire::Refuse& why) {
 void Engine::refuse_back(const PathId& id, Path& path, const wire::Refuse& because) {
   wire::Refuse why = because;
   why.detours = path.setup != nullptr ? path.setup->detours : std::uint8_t{0};
-  if (!path.source) send(path.up, id, why);
+  if (!path.source) turn_away(path.up, path.setup_taken, why);
   Cause cause;
   cause.reason = wire::TeardownReason::failed;
   cause.hop = why.hop;
@@ -182,30 +182,34 @@ void Engine::refuse_back(const PathId& id, Path& path, const wire::Refuse& becau
 void Engine::give_up(const PathId& id, Path& path, const Cause& cause) {
   const wire::Refuse why =
       cause.refuse != nullptr ? *cause.refuse : refusal(id, Errc::timed_out, "the set-up was given up");
-  if (!path.source && path.up != cause.from) send(path.up, id, why);
-  if (path.told_down && path.down != cause.from) tell_teardown(id, path.down, &path, cause);
+  if (!path.source && path.up != cause.from) turn_away(path.up, path.setup_taken, why);
+  if (path.told_down && path.down != cause.from) tell_teardown(id, path.down, path, cause);
   forget(id, path, cause, &why);
 }
 
 void Engine::end(const PathId& id, Path& path, const Cause& cause) {
-  if (!path.source && path.up != cause.from) tell_teardown(id, path.up, &path, cause);
-  if (path.told_down && path.down != cause.from) tell_teardown(id, path.down, &path, cause);
+  if (!path.source && path.up != cause.from) tell_teardown(id, path.up, path, cause);
+  if (path.told_down && path.down != cause.from) tell_teardown(id, path.down, path, cause);
   forget(id, path, cause, nullptr);
 }
 
 // A set-up that never left needs no teardown; one that may still be under way is cancelled by its number, so that it
 // cannot bring the path back however late it arrives.
-void Engine::tell_teardown(const PathId& id, NeighbourIndex to, const Path* path, const Cause& cause) {
-  wire::Teardown teardown{id, cause.reason, cause.hop, 0};
-  Neighbour& neighbour = *neighbours_[to].neighbour;
-  if (path != nullptr) {
-    if (to == path->down) {
-      if (!neighbour.cancel(path->setup_number)) return;
-      teardown.cancels = path->setup_number;
-    }
-    neighbour.cancel_path(id);
+void Engine::tell_teardown(const PathId& id, NeighbourIndex to, const Path& path, const Cause& cause) {
+  wire::Teardown teardown{id, cause.reason, cause.hop, 0, 0};
+  if (to == path.down) {
+    if (!neighbours_[to].neighbour->cancel(path.setup_sent)) return;
+    teardown.cancels = path.setup_sent;
+  } else {
+    teardown.answers = path.setup_taken;
   }
   send(to, id, teardown);
+}
+
+// Nothing is held here of what was set up by that number or an earlier one.
+void Engine::disown(const PathId& id, NeighbourIndex to, std::uint64_t answers) {
+  ++counters_.disowned;
+  send(to, id, wire::Teardown{id, wire::TeardownReason::unknown, config_.address, 0, answers});
 }
 
 void Engine::forget(const PathId& id, Path& path, const Cause& cause, const wire::Refuse* refusal) {
@@ -214,7 +218,10 @@ void Engine::forget(const PathId& id, Path& path, const Cause& cause, const wire
   set_expiry(id, path, never);
   if (path.state >= PathState::confirmed) count_live(path, -1);
   for (const NeighbourIndex n : {path.up, path.down}) {
-    if (n != nobody) leave(n);
+    if (n == nobody) continue;
+    neighbours_[n].neighbour->cancel_path(id);
+    touch(n);
+    leave(n);
   }
   paths_.erase(id);
   out_->emplace_back(std::move(gone));

@@ -38,7 +38,7 @@ void Engine::step(Instant now, const Event& event, std::vector<Action>& out) {
       cause.label = e.label;
       happen(e.path, PathEvent::opened, cause);
     } else if constexpr (std::is_same_v<T, OpenFailed>) {
-      const wire::Refuse why{e.path, Errc::exhausted, Resource::memory, config_.address, {}, {}, 0, e.why, false, 0, 0};
+      const wire::Refuse why{e.path, Errc::exhausted, Resource::memory, config_.address, {}, {}, 0, e.why, false, 0, 0, 0};
       cause.refuse = &why;
       cause.reason = wire::TeardownReason::failed;
       cause.hop = config_.address;
@@ -148,7 +148,10 @@ void Engine::receive(const Received& event) {
     }
   }
   if (!others || !neighbours_[index].neighbour->believed(now_, packet->sender_epoch, packet->receiver_epoch)) return;
-  for (const auto& message : packet->messages) receive_message(index, message);
+  for (const auto& message : packet->messages) {
+    receive_message(index, message);
+    settle_pending();  // it belongs to the path as it is now: the next message may set it up anew
+  }
 }
 
 void Engine::receive_message(NeighbourIndex from, const wire::SignalMessage& message) {
@@ -156,6 +159,8 @@ void Engine::receive_message(NeighbourIndex from, const wire::SignalMessage& mes
   const auto handle = [&]<class T>(const T& m) {
     Cause cause;
     cause.from = from;
+    cause.number = message.number;
+    if constexpr (requires { m.answers; }) cause.answers = m.answers;
     if constexpr (std::is_same_v<T, wire::Hello>) {
       // taken before the rest
     } else if constexpr (std::is_same_v<T, wire::Ack>) {

@@ -78,6 +78,7 @@ struct EngineCounters {
   std::uint64_t strangers{};           // packets of unknown senders that were not answered
   std::uint64_t stranger_hellos{};     // answered with a cookie, without keeping anything
   std::uint64_t misdirected{};         // messages about a path from somebody who is not its neighbour there
+  std::uint64_t stale{};               // messages about an earlier set-up of a path that was set up anew
   std::uint64_t loops{};               // set-ups that came back
   std::uint64_t disowned{};            // messages about unknown paths
   std::uint64_t lease_expiries{}, setup_expiries{}, lost_paths{};
@@ -130,7 +131,8 @@ class Engine {
     Label label{};
     wire::TeardownReason reason = wire::TeardownReason::expired;
     IpAddress hop{};
-    std::uint64_t cancels = 0;
+    std::uint64_t number = 0;     // of the message,
+    std::uint64_t answers = 0;    // and of the SETUP that it answers
     std::string_view why{};    // voided
   };
 
@@ -138,10 +140,14 @@ class Engine {
 
   // paths.cpp
   void happen(const PathId& id, PathEvent event, const Cause& cause);
+  void happen_to(const PathId& id, Path& path, PathEvent event, const Cause& cause);
+  void happen_to_nothing(const PathId& id, PathEvent event, const Cause& cause);
   [[nodiscard]] bool entitled(const Path& path, PathEvent event, NeighbourIndex from) const;
+  [[nodiscard]] static bool stale(const Path& path, PathEvent event, const Cause& cause);
+  void supersede(const PathId& id, Path& path, NeighbourIndex up);
   void start(const PathId& id, const Cause& cause);
   [[nodiscard]] std::optional<wire::Refuse> unfit(const wire::Setup& setup, NeighbourIndex from) const;
-  void turn_away(NeighbourIndex from, const wire::Refuse& why);
+  void turn_away(NeighbourIndex from, std::uint64_t setup, const wire::Refuse& why);
   void set_expiry(const PathId& id, Path& path, Instant when);
   void expire_paths();
   void expire_path(const PathId& id, NeighbourIndex from, wire::TeardownReason reason, std::string_view why);
@@ -171,7 +177,8 @@ class Engine {
   void end(const PathId& id, Path& path, const Cause& cause);
   void pass_void(const PathId& id, const Path& path, const Cause& cause);
   void tell_voided(std::string_view why, const IpAddress& hop);
-  void tell_teardown(const PathId& id, NeighbourIndex to, const Path* path, const Cause& cause);
+  void tell_teardown(const PathId& id, NeighbourIndex to, const Path& path, const Cause& cause);
+  void disown(const PathId& id, NeighbourIndex to, std::uint64_t answers);
   void forget(const PathId& id, Path& path, const Cause& cause, const wire::Refuse* refusal);
 
   // engine.cpp

@@ -54,11 +54,12 @@ void Engine::refresh_slice() {
     const std::size_t share = neighbours_[i].living.size() * std::min(slice_, slices) / slices;
     while (neighbours_[i].listed < neighbours_[i].living.size() && neighbours_[i].listed <= share) {
       const auto rest = std::span<const PathId>{neighbours_[i].living}.subspan(neighbours_[i].listed);
-      wire::Refresh list;
+      wire::Refresh list{neighbours_[i].neighbour->last_number(), {}};
       neighbours_[i].listed += wire::take_refresh(rest, list);
-      std::erase_if(list.paths, [&](const PathId& id) {  // gone since
+      std::erase_if(list.paths, [&](const PathId& id) {  // gone since, or set up anew: it may not know of that yet
         const auto found = paths_.find(id);
-        return found == paths_.end() || (found->second.up != i && found->second.down != i);
+        return found == paths_.end() || found->second.state < PathState::committed ||
+               (found->second.up != i && found->second.down != i);
       });
       if (!list.paths.empty()) send(i, PathId{}, std::move(list));
     }
@@ -95,11 +96,7 @@ void Engine::take_refresh(NeighbourIndex from, const wire::Refresh& refresh) {
     } else if (path != nullptr && path->down == from && !path->destination) {
       if (path->lease_down != never) path->lease_down = until;
     } else {
-      ++counters_.disowned;
-      Cause cause;
-      cause.reason = wire::TeardownReason::unknown;
-      cause.hop = config_.address;
-      tell_teardown(id, from, nullptr, cause);
+      disown(id, from, refresh.upto);
     }
   }
 }

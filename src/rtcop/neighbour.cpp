@@ -64,6 +64,7 @@ void Neighbour::cancel_path(const PathId& path) {
            entry.second.type != wire::SignalType::refuse;
   };
   std::erase_if(paths_.under_way, superseded);
+  std::erase_if(paths_.waiting, superseded);
 }
 
 void Neighbour::cancel_refreshes() {

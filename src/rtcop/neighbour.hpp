@@ -73,10 +73,14 @@ class Neighbour {
   [[nodiscard]] bool full() const noexcept { return paths_.waiting.size() >= queue_bound; }
   // The message is not needed any more. False: it was never transmitted, so the neighbour cannot know of it.
   bool cancel(std::uint64_t number);
-  // Forgets COMMIT, CONFIRM, START and SETUP of this path that are not acknowledged: a TEARDOWN follows.
+  // Forgets what is not acknowledged of this path's COMMIT, CONFIRM, START and SETUP: it is over here, and nobody is to hear
+  // of it when it is set up anew.
   void cancel_path(const PathId& path);
   // Forgets refreshes: newer ones follow.
   void cancel_refreshes();
+
+  // Of the messages about one path each, the last one queued.
+  [[nodiscard]] std::uint64_t last_number() const noexcept { return paths_.last_number; }
 
   // --- receiving ---
   enum class Greeting : std::uint8_t { nothing, came_up, restarted, collided };

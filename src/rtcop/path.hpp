@@ -84,7 +84,8 @@ struct Path {
   bool source = false;
   bool destination = false;
   bool told_down = false;                    // the SETUP was queued: downstream may know of the path
-  std::uint64_t setup_number = 0;            // of that SETUP
+  std::uint64_t setup_sent = 0;              // number of that SETUP, and
+  std::uint64_t setup_taken = 0;             // of the one that came from upstream: which of a path's lives this is
   std::unique_ptr<wire::Setup> setup;        // as sent on; only until committed
   wire::Promised arrived{};                  // what it had promised when it came
   wire::Terms terms{};

@@ -11,29 +11,34 @@ namespace rtchan::rtcop {
 
 void Engine::happen(const PathId& id, PathEvent event, const Cause& cause) {
   const auto found = paths_.find(id);
-  if (found == paths_.end()) {
-    const Transition step = transition(PathState::none, event);
-    ++counters_.transitions[0][static_cast<std::size_t>(event)];
-    if (step.deed == Deed::reserve) start(id, cause);
-    if (step.deed == Deed::disown && cause.from != nobody) {
-      ++counters_.disowned;
-      Cause unknown;
-      unknown.reason = wire::TeardownReason::unknown;
-      unknown.hop = config_.address;
-      tell_teardown(id, cause.from, nullptr, unknown);
-    }
-    return;
-  }
+  if (found == paths_.end()) return happen_to_nothing(id, event, cause);
   Path& path = found->second;
   if (!entitled(path, event, cause.from)) {
     if (event == PathEvent::setup && cause.from != nobody) {  // the same path by another way: it went in a circle
       ++counters_.loops;
-      turn_away(cause.from, refusal(id, Errc::no_route, "the route to the destination is a loop"));
+      turn_away(cause.from, cause.number, refusal(id, Errc::no_route, "the route to the destination is a loop"));
     } else {
       ++counters_.misdirected;
     }
     return;
   }
+  if (stale(path, event, cause)) {
+    ++counters_.stale;
+    return;
+  }
+  if (event != PathEvent::setup || cause.from == nobody) return happen_to(id, path, event, cause);
+  supersede(id, path, cause.from);
+  happen_to_nothing(id, event, cause);
+}
+
+void Engine::happen_to_nothing(const PathId& id, PathEvent event, const Cause& cause) {
+  const Transition step = transition(PathState::none, event);
+  ++counters_.transitions[0][static_cast<std::size_t>(event)];
+  if (step.deed == Deed::reserve) start(id, cause);
+  if (step.deed == Deed::disown && cause.from != nobody) disown(id, cause.from, cause.number);
+}
+
+void Engine::happen_to(const PathId& id, Path& path, PathEvent event, const Cause& cause) {
   const Transition step = transition(path.state, event);
   ++counters_.transitions[static_cast<std::size_t>(path.state)][static_cast<std::size_t>(event)];
   if (step.next != PathState::none) {  // a path that ends keeps its last state until forget()
@@ -73,6 +78,38 @@ bool Engine::entitled(const Path& path, PathEvent event, NeighbourIndex from) co
   return false;
 }
 
+// A path that ended and was set up anew has the same name: what was said of its earlier life, and comes only now, is not
+// about this one. Upstream has one order of numbers for its SETUP and all that it says of the path afterwards; downstream
+// names the SETUP that it answers. (VOIDED names none: at worst a path is called void that is not.)
+bool Engine::stale(const Path& path, PathEvent event, const Cause& cause) {
+  if (cause.from == nobody) return false;
+  switch (event) {
+    case PathEvent::setup:
+    case PathEvent::confirm: return cause.number <= path.setup_taken;
+    case PathEvent::commit:
+    case PathEvent::start:
+    case PathEvent::refuse: return cause.answers != path.setup_sent;
+    case PathEvent::teardown:
+      return cause.from == path.up ? cause.number < path.setup_taken : cause.answers < path.setup_sent;
+    case PathEvent::reserved:
+    case PathEvent::denied:
+    case PathEvent::opened:
+    case PathEvent::failed:
+    case PathEvent::close:
+    case PathEvent::expire:
+    case PathEvent::voided: return false;
+  }
+  return false;
+}
+
+// Upstream has set the path up anew; its TEARDOWN of the earlier one is late or lost.
+void Engine::supersede(const PathId& id, Path& path, NeighbourIndex up) {
+  Cause over;
+  over.from = up;
+  over.hop = neighbours_[up].neighbour->address().address;
+  happen_to(id, path, PathEvent::teardown, over);
+}
+
 // --- the beginning ----------------------------------------------------------------------------------------------
 
 std::optional<wire::Refuse> Engine::unfit(const wire::Setup& setup, NeighbourIndex from) const {
@@ -98,7 +135,7 @@ void Engine::start(const PathId& id, const Cause& cause) {
     } else {
       wire::Refuse said = *why;
       said.detours = cause.setup->detours;
-      turn_away(cause.from, said);
+      turn_away(cause.from, cause.number, said);
     }
     return;
   }
@@ -106,6 +143,7 @@ void Engine::start(const PathId& id, const Cause& cause) {
   path.state = transition(PathState::none, PathEvent::setup).next;
   path.up = cause.from;
   path.source = cause.from == nobody;
+  path.setup_taken = cause.number;
   path.setup = std::make_unique<wire::Setup>(*cause.setup);
   Duration patience = std::chrono::milliseconds{path.setup->patience_ms};
   patience = std::min(patience, config_.timing.setup_longest);
@@ -119,10 +157,14 @@ void Engine::start(const PathId& id, const Cause& cause) {
   out_->emplace_back(Reserve{*path.setup, from, std::nullopt});
 }
 
-void Engine::turn_away(NeighbourIndex from, const wire::Refuse& why) { send(from, why.path, why); }
+void Engine::turn_away(NeighbourIndex from, std::uint64_t setup, const wire::Refuse& why) {
+  wire::Refuse said = why;
+  said.answers = setup;
+  send(from, why.path, said);
+}
 
 wire::Refuse Engine::refusal(const PathId& path, Errc code, std::string text) const {
-  return wire::Refuse{path, code, Resource::none, config_.address, {}, {}, 0, std::move(text), false, 0, 0};
+  return wire::Refuse{path, code, Resource::none, config_.address, {}, {}, 0, std::move(text), false, 0, 0, 0};
 }
 
 // --- the clocks -------------------------------------------------------------------------------------------------
@@ -182,7 +224,7 @@ void Engine::lose(NeighbourIndex neighbour, Loss loss) {
   for (const PathId& id : lost) {
     Path& path = paths_.at(id);
     if (loss == Loss::restarted && path.down == neighbour && path.state == PathState::tentative) {
-      path.setup_number = send(neighbour, id, *path.setup);
+      path.setup_sent = send(neighbour, id, *path.setup);
       continue;
     }
     ++counters_.lost_paths;

@@ -192,6 +192,7 @@ void encode(ByteWriter& w, const Commit& m) {
   put(w, m.terms.minima);
   put(w, m.terms.propagation);
   put(w, m.terms.slack);
+  w.put(m.answers);
 }
 Commit decode_commit(ByteReader& r) {
   Commit m;
@@ -201,7 +202,17 @@ Commit decode_commit(ByteReader& r) {
   m.terms.minima = get_duration(r);
   m.terms.propagation = get_duration(r);
   m.terms.slack = get_duration(r);
+  m.answers = r.get<std::uint64_t>();
   return m;
+}
+
+void encode(ByteWriter& w, const Start& m) {
+  put(w, m.path);
+  w.put(m.answers);
+}
+Start decode_start(ByteReader& r) {
+  const PathId path = get_path(r);
+  return Start{path, r.get<std::uint64_t>()};
 }
 
 // An explanation as it may travel.
@@ -224,6 +235,7 @@ void encode(ByteWriter& w, const Refuse& m) {
   w.put(static_cast<std::uint8_t>(m.again));
   w.put(m.detours);
   w.put(m.fragment_bytes);
+  w.put(m.answers);
   const std::string text = printable(m.text);
   if (text.empty()) return;
   w.put(tag_text);
@@ -242,6 +254,7 @@ Refuse decode_refuse(ByteReader& r) {
   m.again = get_bool(r);
   m.detours = r.get<std::uint8_t>();
   m.fragment_bytes = get_fragment_bytes(r);
+  m.answers = r.get<std::uint64_t>();
   return m;
 }
 
@@ -250,6 +263,7 @@ void encode(ByteWriter& w, const Teardown& m) {
   w.put(static_cast<std::uint8_t>(m.reason));
   put(w, m.hop);
   w.put(m.cancels);
+  w.put(m.answers);
 }
 Teardown decode_teardown(ByteReader& r) {
   Teardown m;
@@ -257,6 +271,7 @@ Teardown decode_teardown(ByteReader& r) {
   m.reason = get_enum(r, TeardownReason::shut_down, 1);
   m.hop = get_address(r);
   m.cancels = r.get<std::uint64_t>();
+  m.answers = r.get<std::uint64_t>();
   return m;
 }
 
@@ -293,8 +308,14 @@ std::vector<PathId> decode_paths(ByteReader& r) {
   return paths;
 }
 
-void encode(ByteWriter& w, const Refresh& m) { encode_paths(w, m.paths); }
-Refresh decode_refresh(ByteReader& r) { return Refresh{decode_paths(r)}; }
+void encode(ByteWriter& w, const Refresh& m) {
+  w.put(m.upto);
+  encode_paths(w, m.paths);
+}
+Refresh decode_refresh(ByteReader& r) {
+  const auto upto = r.get<std::uint64_t>();
+  return Refresh{upto, decode_paths(r)};
+}
 
 void encode(ByteWriter& w, const Heartbeat& m) { w.put(m.within_ms); }
 
@@ -357,7 +378,7 @@ SignalBody decode_fields(SignalType type, ByteReader& r) {
     case SignalType::setup: return decode_setup(r);
     case SignalType::commit: return decode_commit(r);
     case SignalType::confirm: return Confirm{get_path(r)};
-    case SignalType::start: return Start{get_path(r)};
+    case SignalType::start: return decode_start(r);
     case SignalType::refuse: return decode_refuse(r);
     case SignalType::teardown: return decode_teardown(r);
     case SignalType::refresh: return decode_refresh(r);
@@ -431,7 +452,7 @@ std::vector<std::byte> encode_message(std::uint64_t number, const SignalBody& bo
   std::visit(
       [&w](const auto& m) {
         using T = std::decay_t<decltype(m)>;
-        if constexpr (std::is_same_v<T, Confirm> || std::is_same_v<T, Start>) {
+        if constexpr (std::is_same_v<T, Confirm>) {
           put(w, m.path);
         } else {
           encode(w, m);
@@ -503,7 +524,7 @@ std::size_t take_refresh(std::span<const PathId> paths, Refresh& out) {
 
 std::size_t take_voided(std::span<const PathId> paths, Voided& out) {
   const std::size_t fields = out.hop.bytes.size() + 1 + std::min(out.text.size(), signal_text_bytes);
-  return take_paths(paths, refresh_list_bytes - fields, out.paths);
+  return take_paths(paths, path_list_room - fields, out.paths);
 }
 
 std::size_t path_list_bytes(std::span<const PathId> paths) noexcept {

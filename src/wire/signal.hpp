@@ -123,10 +123,14 @@ struct Commit {
   PathId path{};
   Label label{};                    // put this on data packets toward the sender of this message
   Terms terms{};
+  std::uint64_t answers{};          // number of the SETUP: a path may have been set up anew meanwhile
 };
 
 struct Confirm { PathId path{}; };  // toward the destination: all nodes have committed
-struct Start { PathId path{}; };    // toward the source: the receiving application has its channel
+struct Start {                      // toward the source: the receiving application has its channel
+  PathId path{};
+  std::uint64_t answers{};          // number of the SETUP
+};
 
 // Toward the source: no, and what would fit.
 struct Refuse {
@@ -141,6 +145,7 @@ struct Refuse {
   bool again{};                     // others are being set up or torn down there right now: it may fit in a moment
   std::uint8_t detours = 0;         // that are left
   std::uint32_t fragment_bytes{};   // packets may carry no more there: cut messages smaller, and it may fit. 0: not the reason
+  std::uint64_t answers{};          // number of the SETUP
 };
 
 enum class TeardownReason : std::uint8_t {
@@ -160,10 +165,12 @@ struct Teardown {
   TeardownReason reason = TeardownReason::closed;
   IpAddress hop{};                  // who began it
   std::uint64_t cancels{};          // number of a set-up that may still be under way: do not accept it any more; 0: none
+  std::uint64_t answers{};          // toward the source: it ends what was set up by this number or an earlier one
 };
 
 // All these paths live here; sorted, unique.
 struct Refresh {
+  std::uint64_t upto{};             // number of the last message about one path that its sender had queued then
   std::vector<PathId> paths;
 };
 
@@ -230,7 +237,8 @@ bool append_message(std::vector<std::byte>& packet, std::span<const std::byte> m
 [[nodiscard]] std::size_t path_list_bytes(std::span<const PathId> paths) noexcept;
 inline constexpr std::size_t path_gap_bytes = 4;
 inline constexpr std::size_t path_first_bytes = 20;  // at most: host, count and a varint
-inline constexpr std::size_t refresh_list_bytes = signal_message_bytes - signal_message_header_bytes;
+inline constexpr std::size_t path_list_room = signal_message_bytes - signal_message_header_bytes;
+inline constexpr std::size_t refresh_list_bytes = path_list_room - 8;  // upto
 // What extensions occupy in a set-up.
 [[nodiscard]] std::size_t extension_bytes(std::span<const Extension> extensions) noexcept;
 

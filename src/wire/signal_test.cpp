@@ -33,13 +33,13 @@ std::vector<SignalBody> one_of_each() {
       Hello{HostId{5}, 1, 2, true},
       Ack{77, 3},
       some_setup(),
-      Commit{path, Label{3, 4}, Terms{milliseconds{1}, microseconds{5}, milliseconds{3}}},
+      Commit{path, Label{3, 4}, Terms{milliseconds{1}, microseconds{5}, milliseconds{3}}, 17},
       Confirm{path},
-      Start{path},
+      Start{path, 18},
       Refuse{path, Errc::refused, Resource::link, *IpAddress::parse("10.0.0.2"), milliseconds{3}, milliseconds{9},
-             250'000'000'000, "link up: infeasible", true, 3, 1'404},
-      Teardown{path, TeardownReason::gone, *IpAddress::parse("10.0.0.2"), 12},
-      Refresh{{{HostId{1}, 5}, {HostId{1}, 6}, {HostId{1}, 500'000}, {HostId{2}, 0}, {HostId{2}, UINT64_MAX}}},
+             250'000'000'000, "link up: infeasible", true, 3, 1'404, 19},
+      Teardown{path, TeardownReason::gone, *IpAddress::parse("10.0.0.2"), 12, 20},
+      Refresh{21, {{HostId{1}, 5}, {HostId{1}, 6}, {HostId{1}, 500'000}, {HostId{2}, 0}, {HostId{2}, UINT64_MAX}}},
       Voided{*IpAddress::parse("10.0.0.2"), "guard lost", {{HostId{1}, 5}, {HostId{2}, 7}}},
       Heartbeat{250},
   };
@@ -76,6 +76,11 @@ TEST(Signal, every_message_survives_the_wire) {
   EXPECT_TRUE(refuse.again);
   EXPECT_EQ(refuse.detours, 3U);
   EXPECT_EQ(refuse.fragment_bytes, 1'404U);
+  EXPECT_EQ(std::get<Commit>(packet->messages[3].body).answers, 17U);
+  EXPECT_EQ(std::get<Start>(packet->messages[5].body).answers, 18U);
+  EXPECT_EQ(refuse.answers, 19U);
+  EXPECT_EQ(std::get<Teardown>(packet->messages[7].body).answers, 20U);
+  EXPECT_EQ(std::get<Refresh>(packet->messages[8].body).upto, 21U);
   EXPECT_EQ(std::get<Refresh>(packet->messages[8].body).paths, std::get<Refresh>(bodies[8]).paths);
   EXPECT_EQ(std::get<Voided>(packet->messages[9].body).paths, std::get<Voided>(bodies[9]).paths);
   EXPECT_EQ(std::get<Voided>(packet->messages[9].body).text, "guard lost");

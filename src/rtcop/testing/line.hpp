@@ -120,13 +120,15 @@ class Line {
     }
     return true;
   }
-  // All nodes hold the same paths, and every one is open.
+  // All nodes hold the same paths, every one is open, and what each puts on its packets is what the next knows them by.
   [[nodiscard]] bool whole() const {
     for (std::size_t i = 0; i < size(); ++i) {
       if (holdings[i].clips != holdings[0].clips || holdings[i].reserved != holdings[0].clips) return false;
       for (const PathId& path : holdings[0].clips) {
         const Path* p = engines_[i]->find(path);
         if (p == nullptr || p->state != PathState::open) return false;
+        const Path* next = i + 1 < size() ? engines_[i + 1]->find(path) : nullptr;
+        if (next != nullptr && p->next_label != next->label) return false;
       }
       if (engines_[i]->paths() != holdings[0].clips.size()) return false;
     }
@@ -173,14 +175,14 @@ class Line {
     } else if (const auto* a = std::get_if<Ask>(&action)) {
       const std::optional<bool> yes = agent ? agent(a->path) : std::optional{true};
       if (yes == std::optional{true}) answer(Agreed{a->path});
-      if (yes == std::optional{false}) answer(Rejected{wire::Refuse{a->path, Errc::rejected_by_agent, {}, {}, {}, {}, 0, {}, false, 0, 0}});
+      if (yes == std::optional{false}) answer(Rejected{wire::Refuse{a->path, Errc::rejected_by_agent, {}, {}, {}, {}, 0, {}, false, 0, 0, 0}});
     } else if (const auto* o = std::get_if<OpenClip>(&action)) {
       if (opens && !opens(node, o->path)) {
         answer(OpenFailed{o->path, "no memory"});
       } else {
         mine.clips.insert(o->path);
         mine.delay[o->path] = share(o->terms, before_[{node, o->path}], minimum);
-        answer(Opened{o->path, Label{static_cast<std::uint32_t>(node), 5}});
+        answer(Opened{o->path, Label{static_cast<std::uint32_t>(node), ++labels_}});
       }
     } else if (const auto* e = std::get_if<Establish>(&action)) {
       mine.established.insert(e->path);
@@ -198,7 +200,7 @@ class Line {
   template <class Answer>
   void reserve(std::size_t node, const wire::Setup& setup, const Answer& answer) {
     if (has_room && !has_room(node, setup)) {
-      wire::Refuse why{setup.path, Errc::refused, Resource::link, address_of(node), ms(3), ms(20), 250'000'000'000, "full", false, 0, 0};
+      wire::Refuse why{setup.path, Errc::refused, Resource::link, address_of(node), ms(3), ms(20), 250'000'000'000, "full", false, 0, 0, 0};
       answer(Denied{why});
       return;
     }
@@ -238,6 +240,7 @@ class Line {
   std::map<std::pair<std::size_t, PathId>, Duration> before_;
   std::uint64_t sequence_ = 0;
   std::uint64_t epochs_ = 0;
+  std::uint32_t labels_ = 0;
   Random random_;
   Timing timing_;
 };
