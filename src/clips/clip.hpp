@@ -51,6 +51,7 @@ class Clip {
   bool violated = false;             // its application broke the rules of shared memory: does nothing more
   enum class Closing : std::uint8_t { open, draining, abandoned } closing = Closing::open;
   bool leaving = false;              // closed and done: goes at the end of the turn
+  bool handed_back = false;          // closed so: another clip will take over its queue
 
   // When and how urgently its handler wants to run; nullopt: nothing to do, or blocked.
   [[nodiscard]] std::optional<Urgency> urgency(PacketStore& store) const noexcept;

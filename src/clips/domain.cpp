@@ -248,7 +248,9 @@ void Domain::close(ClipSlot slot, CloseMode mode, Instant now) {
     clip->closing = Clip::Closing::draining;
   } else {
     clip->closing = Clip::Closing::abandoned;
+    clip->handed_back = mode == CloseMode::hand_back;
     s.stop(*clip);
+    if (clip->outgoing && !clip->violated) clip->outgoing->give_up();
   }
   s.settle(*clip, now);
 }

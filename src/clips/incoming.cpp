@@ -15,6 +15,7 @@ Incoming::Incoming(const ClipSpec& spec, std::unique_ptr<MessageSink> sink, Prot
       sink_(std::move(sink)),
       stack_(stack),
       arrivals_(spec),
+      next_message_(spec.first_message),
       here_(spec.contract.message_bytes / limits::fragment_bytes_min / 64 + 1, 0) {
   frames_.reserved = spec.packet_buffers;
 }

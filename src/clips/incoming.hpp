@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "clips/domain.hpp"
@@ -36,6 +37,9 @@ class Incoming {
   void abandon(PacketStore& store, ClipCounters& counters) noexcept;
   [[nodiscard]] bool idle() const noexcept { return packets_.empty(); }
   [[nodiscard]] bool violated() const noexcept { return sink_->violated(); }
+  // For the clip that takes its place, after abandon(). Nothing else may be called afterwards.
+  [[nodiscard]] std::unique_ptr<MessageSink> hand_over() noexcept { return std::move(sink_); }
+  [[nodiscard]] std::uint64_t next_message() const noexcept { return next_message_; }
   FrameBudget& frames() noexcept { return frames_; }
 
  private:
@@ -75,7 +79,7 @@ class Incoming {
   FrameBudget frames_;
 
   // handler
-  std::uint64_t next_message_ = 0;      // all below have been begun or counted lost
+  std::uint64_t next_message_;          // all below have been begun or counted lost
   Assembly assembly_;
   std::vector<std::uint64_t> here_;     // bit i: full fragment i has been written
 };

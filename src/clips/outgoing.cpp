@@ -16,7 +16,8 @@ Outgoing::Outgoing(const ClipSpec& spec, std::unique_ptr<MessageSource> source, 
       source_(std::move(source)),
       stack_(stack),
       arrivals_(spec.contract, spec.policing, source_->capacity()),
-      ahead_(std::max(Duration{0}, spec.horizon - spec.cpu_delay)) {}
+      ahead_(std::max(Duration{0}, spec.horizon - spec.cpu_delay)),
+      next_message_(spec.first_message) {}
 
 bool Outgoing::sight(Instant since, Instant now, ClipCounters& counters) noexcept {
   const std::uint32_t published = std::min(source_->waiting(), source_->capacity());
@@ -149,6 +150,11 @@ std::uint32_t Outgoing::write_body(std::span<std::byte> packet, std::size_t at, 
   if (stack_ != nullptr) stack_->outgoing({work.number, work.done_bytes, work.ref.length}, body);
   work.done_bytes += length;
   return static_cast<std::uint32_t>(packet.size());
+}
+
+void Outgoing::give_up() noexcept {
+  if (in_work_) source_->release(in_work_->ref);
+  in_work_.reset();
 }
 
 bool Outgoing::unblock() noexcept { return std::exchange(blocked_, false); }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "clips/domain.hpp"
 #include "clips/edf_queue.hpp"
@@ -39,6 +40,11 @@ class Outgoing {
   [[nodiscard]] bool unblock() noexcept;
   void connect(const Endpoint& next_hop, Label next_label) noexcept;
   [[nodiscard]] bool idle() const noexcept { return !in_work_ && arrivals_.empty(); }
+  // The message that was being cut is lost: its slot goes back to the application.
+  void give_up() noexcept;
+  // For the clip that takes its place. Nothing else may be called afterwards.
+  [[nodiscard]] std::unique_ptr<MessageSource> hand_over() noexcept { return std::move(source_); }
+  [[nodiscard]] std::uint64_t next_message() const noexcept { return next_message_; }
   [[nodiscard]] bool violated() const noexcept { return source_->violated(); }
 
  private:
@@ -64,7 +70,7 @@ class Outgoing {
   LogicalArrivals arrivals_;
   std::optional<InWork> in_work_;
   Duration ahead_{};                 // how long before l(m) work may begin
-  std::uint64_t next_message_ = 0;   // 64 bits here, 32 on the wire
+  std::uint64_t next_message_;       // 64 bits here, 32 on the wire
   std::uint32_t next_packet_ = 0;
   bool exceeding_ = false;           // the application has been told
   bool blocked_ = false;             // all frames wait for the link

@@ -26,7 +26,8 @@ PacketArrivals::PacketArrivals(const ClipSpec& spec)
       upstream_propagation_(spec.upstream_propagation),
       early_(spec.upstream_rem + spec.upstream_propagation + limits::host_pause),
       packets_most_(spec.packets_per_message),
-      bytes_most_(spec.contract.message_bytes) {}
+      bytes_most_(spec.contract.message_bytes),
+      newest_(spec.first_message) {}
 
 bool PacketArrivals::repeated(std::uint32_t number, ClipCounters& counters) noexcept {
   const auto ahead = static_cast<std::int32_t>(number - next_packet_);

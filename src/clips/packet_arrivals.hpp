@@ -34,8 +34,10 @@ class PacketArrivals {
   // again, unless it is older than the last 64. True: a packet of that number was here before, as far as the last 64 tell.
   bool repeated(std::uint32_t packet_number, ClipCounters& counters) noexcept;
 
-  // The message of that number on the wire, unwrapped; negative: before the first.
+  // The message of that number on the wire, unwrapped; negative: before the first. A router takes the first for what it says:
+  // a channel whose route has changed goes on counting.
   [[nodiscard]] std::int64_t unwrap(std::uint32_t first_message) const noexcept {
+    if (!begun_ && newest_ == 0) return first_message;
     return static_cast<std::int64_t>(newest_) +
            static_cast<std::int32_t>(first_message - static_cast<std::uint32_t>(newest_));
   }
@@ -71,7 +73,7 @@ class PacketArrivals {
   std::uint32_t packets_most_;             // of one message; 0: as many as it likes
   std::uint64_t bytes_most_;               // of one message
 
-  std::uint64_t newest_ = 0;               // largest message number seen
+  std::uint64_t newest_;                   // largest message number seen
   bool begun_ = false;
   Instant lambda_ = long_ago;              // of the last packet of message newest_
   Instant lambda_before_ = long_ago;       // largest of any earlier message

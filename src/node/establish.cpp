@@ -20,23 +20,16 @@ wire::Refuse Node::State::refusal(const PathId& path, Errc code, std::string tex
 // The source asks, for the first time or again: each attempt is a path of its own, so that nothing late of one can
 // be taken for the other.
 void Node::State::open_path(const PathId& last) {
-  auto moved = channels.extract(last);
-  Channel& c = moved.mapped();
-  if (c.attempts++ > 0) {
-    c.path = moved.key() = PathId{config.host, next_sequence++};
-    if (Session* s = session(*c.session)) {
-      s->paths.erase(last);
-      s->paths.insert(c.path);
-      s->channels.insert_or_assign(c.id, c.path);
-    }
-  }
+  const bool again = channel(last)->attempts++ > 0;
+  const PathId path = again ? PathId{config.host, next_sequence++} : last;
+  if (again) rekey(*channel(last), path);
+  Channel& c = *channel(path);
   c.signalled = true;
   wire::Setup setup = *c.setup;
   setup.path = c.path;
   setup.detours = limits::detours;
   c.refused_ways.clear();
   setup.patience_ms = static_cast<std::uint32_t>(std::max<Duration>(Duration{0}, c.give_up - now) / std::chrono::milliseconds{1});
-  channels.insert(std::move(moved));
   engine_step(rtcop::Open{std::move(setup)});
 }
 
@@ -51,10 +44,15 @@ void Node::State::reserve(const rtcop::Reserve& ask) {
     why.again = true;
     return engine_step(rtcop::Denied{std::move(why)});
   }
+  const bool returns = ask.from && !ask.refused && ask.setup.replaces.sequence != 0 && is_own(ask.setup.destination.address);
+  if (returns) {
+    if (auto why = take_over(ask.setup)) return engine_step(rtcop::Denied{*std::move(why)});
+  }
   Channel& c = channels[path];
   c.path = path;
   c.signalled = true;
-  if (ask.from && !ask.refused) {  // somebody else's: not known here before
+  if (returns) c.in_link = ask.from->link;
+  if (ask.from && !ask.refused && !returns) {  // somebody else's: not known here before
     c.source = ask.setup.source;
     c.destination = ask.setup.destination;
     c.source_uid = ask.setup.source_uid;
@@ -90,7 +88,7 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_ways(Channel& c, c
 // What is held for a way that was refused, here or further on.
 void Node::State::give_up_way(Channel& c) {
   if (c.place.out) c.refused_ways.push_back({*c.place.out, c.next_hop});
-  give_queue_back(c);
+  if (!c.rerouting) give_queue_back(c);
   release_reservation(c);
   c.place = {};
 }
@@ -109,15 +107,17 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
   if (closing) return std::unexpected(refusal(c.path, Errc::daemon_gone, "this host is shutting down"));
   if (!activity_of(ask.setup.extensions)) return std::unexpected(refusal(c.path, Errc::invalid_argument, "the activity is not understood"));
   if (auto why = place_channel(c, ask)) return std::unexpected(*std::move(why));
-  if (c.role == clips::Role::incoming) {
+  if (c.role == clips::Role::incoming && !c.rerouting) {
     if (auto why = find_listener(c)) return std::unexpected(*std::move(why));
   }
   const auto model = [this](std::uint32_t link) { return &config.links[link].model; };
   wire::Setup setup = ask.setup;
   if (auto why = cut_packets(c, setup.promised)) return std::unexpected(*std::move(why));
   const auto plan = [&](const wire::Setup& asked) {
-    return make_plan(asked, c.role, config.workers[c.place.worker].costs,
+    Plan made = make_plan(asked, c.role, config.workers[c.place.worker].costs,
                      c.role == clips::Role::outgoing ? nullptr : model(c.in_link), c.place.out ? model(*c.place.out) : nullptr);
+    if (c.rerouting) made.slots_most = c.queue.slots;
+    return made;
   };
   c.plan = std::make_unique<Plan>(plan(setup));
   auto held = books.reserve(c.path, *c.plan, c.place);
@@ -136,7 +136,7 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
     return std::unexpected(refusal(c.path, Errc::exhausted, fmt::format("worker {} has no free clip", c.place.worker)));
   }
   clips[c.place.worker][c.slot->value] = c.path;
-  c.generation = static_cast<std::uint32_t>(random.next());
+  c.generation = std::max(1u, static_cast<std::uint32_t>(random.next()));
 
   rtcop::Reserved answer{c.path, std::nullopt, setup.promised};
   wire::Promised& p = answer.promised;
@@ -203,6 +203,9 @@ std::optional<wire::Refuse> Node::State::place_channel(Channel& c, const rtcop::
       }
     }
   }
+  if (c.rerouting && c.place.worker != c.home) {
+    return refusal(c.path, Errc::no_route, "that link belongs to another worker than the application's queue");
+  }
   if (!unpromised) return std::nullopt;
   auto why = refusal(c.path, Errc::refused,
                      fmt::format("{}: {}", config.links[*unpromised].name, link_void[*unpromised]));
@@ -262,6 +265,12 @@ std::optional<wire::Refuse> Node::State::take_memory(Channel& c, const Sizes& si
   }
   c.packet_buffers = sizes.packet_buffers;
   user.packet_buffers += c.packet_buffers;
+  if (c.rerouting) {  // it has its queue
+    if (sizes.slots <= c.queue.slots) return std::nullopt;
+    auto why = refusal(c.path, Errc::refused, fmt::format("this route needs a queue of {} messages; the channel's has {}", sizes.slots, c.queue.slots));
+    why.resource = Resource::memory;
+    return why;
+  }
   auto over = over_quota(s, sizes.queue_bytes);
   if (!over) {
     c.queue_offset = s.arena.take(sizes.queue_bytes);
@@ -281,6 +290,7 @@ std::optional<wire::Refuse> Node::State::take_memory(Channel& c, const Sizes& si
 
 void Node::State::ask_agent(const PathId& path) {
   Channel& c = *channel(path);
+  if (c.rerouting) return engine_step(rtcop::Agreed{path});  // it has agreed to this channel
   c.question = next_question++;
   questions.emplace(c.question, path);
   set_timer(now + config.agent_timeout, Due::agent, path);
@@ -303,7 +313,7 @@ void Node::State::open_clip(const rtcop::OpenClip& open) {
     users[c.uid].packet_buffers -= c.packet_buffers - final.packet_buffers;
     c.packet_buffers = final.packet_buffers;
   }
-  if (c.queue_offset && c.session && session(*c.session) != nullptr) {
+  if (c.queue_offset && !c.rerouting && c.session && session(*c.session) != nullptr) {
     Session& s = *session(*c.session);
     s.arena.shrink(*c.queue_offset, c.queue_bytes, final.queue_bytes);
     users[c.uid].memory_bytes -= c.queue_bytes - final.queue_bytes;
@@ -316,7 +326,7 @@ void Node::State::open_clip(const rtcop::OpenClip& open) {
   spec.next_label = open.next_label;
   c.plan.reset();
   c.refused_ways = {};
-  emit(OpenClip{c.place.worker, spec, c.session.value_or(SessionId{}), c.id, c.queue});
+  emit(OpenClip{c.place.worker, spec, c.session.value_or(SessionId{}), c.id, c.queue, c.handed_back});
 }
 
 clips::ClipSpec Node::State::clip_spec(const Channel& c, const Sizes& final, const wire::Terms& terms) const {
@@ -376,7 +386,9 @@ void Node::State::clip_failed(const ClipFailed& event) {
 // What undoes the path again may be waiting among the deeds already: the engine need not know it any more.
 void Node::State::establish(const rtcop::Establish& deed) {
   Channel& c = *channel(deed.path);
+  if (c.rerouting) return rerouted(c, deed.next_label);
   c.established = true;
+  c.home = c.place.worker;
   c.setup.reset();
   Session* application = c.session ? session(*c.session) : nullptr;
   if (application == nullptr) return;

@@ -128,6 +128,8 @@ void Node::State::handle(const Event& event) {
       if (e.link < config.links.size()) void_link(e.link, e.why);
     } else if constexpr (std::is_same_v<T, LinkRestored>) {
       if (e.link < config.links.size()) link_void[e.link].clear();
+    } else if constexpr (std::is_same_v<T, RoutesChanged>) {
+      routes_changed();
     } else if constexpr (std::is_same_v<T, ShutDown>) {
       shut_down();
     } else {
@@ -200,6 +202,7 @@ void Node::State::run_timers() {
   while (!timers.empty() && std::get<Instant>(*timers.begin()) <= now) {
     const auto [when, what, path] = *timers.begin();
     timers.erase(timers.begin());
+    if (what == Due::routes) routes_changed();
     Channel* c = channel(path);
     if (c == nullptr) continue;
     switch (what) {
@@ -210,6 +213,14 @@ void Node::State::run_timers() {
       case Due::retry:
         if (!c->signalled && c->setup != nullptr && !c->left) open_path(path);
         break;
+      case Due::reroute:
+        if (c->rerouting && now >= c->give_up) {
+          give_up_reroute(*c);
+          end_path(*c, wire::TeardownReason::failed);
+          forget_if_done(path);
+        }
+        break;
+      case Due::routes: break;
       case Due::linger:
         if (c->clip == ClipState::lingering) close_clip(*c, clips::CloseMode::drain);
         break;

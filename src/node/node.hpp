@@ -38,10 +38,11 @@ struct ClientViolated { std::uint32_t worker; ClipSlot slot; };
 struct ContractViolated { std::uint32_t worker; ClipSlot slot; };
 struct LinkVoided { std::uint32_t link; std::string why; };    // guard lost, MTU or speed changed
 struct LinkRestored { std::uint32_t link; };                   // new channels may be promised there again
+struct RoutesChanged {};                                       // ask the router again where channels go
 struct Timer {};                                               // the instant returned by next_wake() has come
 struct ShutDown {};                                            // close every channel, tell everybody, take nothing new
 using Event = std::variant<SessionOpened, SessionClosed, Requested, SignalReceived, ClipReady, ClipFailed, ClipClosed,
-                           ClientViolated, ContractViolated, LinkVoided, LinkRestored, Timer, ShutDown>;
+                           ClientViolated, ContractViolated, LinkVoided, LinkRestored, RoutesChanged, Timer, ShutDown>;
 
 // --- actions ----------------------------------------------------------------------------------------------
 struct ReplyTo { SessionId session; ipc::Reply reply; };
@@ -53,13 +54,15 @@ struct OpenClip {                                              // answered by Cl
   SessionId session;
   ChannelId channel;
   ipc::QueuePlace queue;
+  Label before{};  // the queue is in use: take over what the clip of that label (closed with hand_back) knows of it. Generation 0: none
 };
 struct ConnectClip { std::uint32_t worker; ClipSlot slot; Endpoint next_hop; Label next_label; };  // commit: data may flow
 struct CloseClip { std::uint32_t worker; ClipSlot slot; clips::CloseMode mode; };  // answered by ClipClosed
+struct ForgetClip { std::uint32_t worker; SessionId session; Label before; };       // handed back, and nothing takes over
 struct MarkQueue { SessionId session; ipc::QueuePlace queue; std::uint32_t closed; bool voided; };  // QueueBlock::State
 struct SetBurstBound { std::uint32_t link; admission::BurstBound bound; };
 struct Log { enum class Level : std::uint8_t { info, warn } level; std::string text; };
-using Action = std::variant<ReplyTo, EvictSession, SendSignal, OpenClip, ConnectClip, CloseClip, MarkQueue, SetBurstBound, Log>;
+using Action = std::variant<ReplyTo, EvictSession, SendSignal, OpenClip, ConnectClip, CloseClip, ForgetClip, MarkQueue, SetBurstBound, Log>;
 
 // A worker's slot is free for a new clip only after its ClipClosed (or ClipFailed) has been delivered here; the same
 // holds for the queue's place in the arena: rtcd reports ClipClosed once the worker no longer touches it.

@@ -180,7 +180,11 @@ Reach reach(const Plan& plan, const Minima& minima, Duration propagation) {
   const Duration left = std::max(no_time, plan.max_delay - sum - plan.before.propagation - propagation);
   std::uint64_t stretch = rtcop::stretch(sum, sum + left) + 1;
   grow(stretch);
-  for (; r.sizes.queue_bytes > queue_bound || r.sizes.packet_buffers > packet_bound; grow(stretch)) {
+  const auto too_much = [&] {
+    const bool too_long = plan.slots_most != 0 && r.sizes.slots > plan.slots_most && stretch > 0;
+    return too_long || r.sizes.queue_bytes > queue_bound || r.sizes.packet_buffers > packet_bound;
+  };
+  for (; too_much(); grow(stretch)) {
     stretch /= 2;
     r.stretch = stretch;
   }

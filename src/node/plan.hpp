@@ -27,6 +27,7 @@ struct Plan {
   admission::Candidate link{};          // outgoing, forward
   wire::Promised before{};              // by the stages upstream
   Duration max_delay{};
+  std::uint32_t slots_most = 0;         // of its queue, which exists already; 0: any number
 };
 
 // Delays of the stages here, and of the one before.

@@ -41,7 +41,10 @@ void Node::State::gone(const rtcop::Gone& event) {
   switch (c->role) {
     case clips::Role::outgoing: gone_outgoing(*c, event); break;
     case clips::Role::incoming: gone_incoming(*c, event); break;
-    case clips::Role::forward: close_clip(*c, clips::CloseMode::drain); break;
+    // Nothing is due any more where a route has changed; another path may need the room.
+    case clips::Role::forward:
+      close_clip(*c, event.reason == wire::TeardownReason::rerouted ? clips::CloseMode::abandon : clips::CloseMode::drain);
+      break;
   }
   forget_if_done(event.path);
 }
@@ -72,6 +75,13 @@ bool Node::State::try_again(Channel& c, const rtcop::Gone& event) {
 }
 
 void Node::State::gone_outgoing(Channel& c, const rtcop::Gone& event) {
+  if (go_on_rerouting(c, event)) return;
+  if (c.rerouting) {
+    if (!c.left && !c.destroying) return give_up_reroute(c);
+    c.rerouting = false;
+  } else if (c.established && event.reason == wire::TeardownReason::rerouted && !c.left && !c.destroying && !closing) {
+    return begin_reroute(c, event.hop);
+  }
   if (!c.established) {
     if (try_again(c, event)) return;
     if (Session* s = c.session ? session(*c.session) : nullptr) {
@@ -88,6 +98,13 @@ void Node::State::gone_outgoing(Channel& c, const rtcop::Gone& event) {
 }
 
 void Node::State::gone_incoming(Channel& c, const rtcop::Gone& event) {
+  if (go_on_rerouting(c, event)) return;
+  if (c.rerouting) {
+    if (!c.left && !c.destroying) return give_up_reroute(c);
+    c.rerouting = false;
+  } else if (c.established && event.reason == wire::TeardownReason::rerouted && !c.left && !c.destroying && !closing) {
+    return begin_reroute(c, event.hop);
+  }
   if (!c.established) {
     questions.erase(c.question);
     if (c.agreed && c.session) reply(*c.session, ipc::Aborted{c.question});
@@ -125,6 +142,7 @@ void Node::State::destroy(Channel& c) {
   if (c.clip == ClipState::none) {
     reply(*c.session, ipc::Done{c.destroy_request});
     leave_application(c);
+    end_path(c, wire::TeardownReason::closed);  // where a new one is under way
     forget_if_done(path);
   } else if (c.role == clips::Role::outgoing) {
     close_clip(c, clips::CloseMode::drain);  // clip_gone() then ends the path
@@ -152,6 +170,9 @@ void Node::State::leave_application(Channel& c) {
 
 void Node::State::give_number_back(Channel& c) {
   give_queue_back(c);
+  if (c.handed_back.generation != 0 && c.session) emit(ForgetClip{c.home, *c.session, c.handed_back});
+  c.handed_back = Label{};
+  if (c.role == clips::Role::incoming && c.origin.sequence != 0) awaited.erase(c.origin);
   if (c.counted) {
     User& user = users[c.uid];
     --user.channels;
@@ -180,8 +201,8 @@ void Node::State::close_clip(Channel& c, clips::CloseMode mode) {
   switch (c.clip) {
     case ClipState::none: return;
     case ClipState::closing:
-      if (c.closing_mode == mode || mode == clips::CloseMode::drain) return;
-      break;  // it drains: now abandon
+      if (c.closing_mode == mode || mode != clips::CloseMode::abandon) return;
+      break;  // it drains, or is handed back: now abandon
     case ClipState::opening:
     case ClipState::ready:
     case ClipState::lingering: break;
@@ -206,7 +227,10 @@ void Node::State::clip_closed(std::uint32_t worker, ClipSlot slot) {
 void Node::State::clip_gone(Channel& c) {
   const PathId path = c.path;
   c.clip = ClipState::none;
+  if (c.closing_mode == clips::CloseMode::hand_back && c.slot) c.handed_back = Label{c.slot->value, c.generation};
+  c.closing_mode = clips::CloseMode::drain;
   release_reservation(c);
+  if (c.rerouting && !c.left && !c.destroying && !c.signalled) ask_again(c);
   if (c.farewell) bid_farewell(c, *c.farewell);
   if (c.destroying && !c.left && c.session) {
     reply(*c.session, ipc::Done{c.destroy_request});

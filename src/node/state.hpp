@@ -67,6 +67,12 @@ struct Channel {
   std::string why;                     // void, or ended: why
   bool voided = false;
   std::optional<ipc::Notice::Kind> farewell;  // to be told when the clip is closed
+  // Its route has changed (reroute.cpp): a path is asked for (outgoing) or waited for (incoming), until `give_up`.
+  bool rerouting = false;
+  PathId origin{};                     // its first path, by which both ends name it then; sequence 0: none but `path`
+  Label handed_back{};                 // the clip whose queue the next one takes over; generation 0: none
+  std::uint32_t reroutes = 0;
+  std::uint32_t home = 0;              // the worker that the application rings
 
   // resources
   bool reserved = false;               // in the books
@@ -114,7 +120,7 @@ struct Node::State {
   template <class A>
   void emit(A action) { out->emplace_back(std::move(action)); }
   void reply(SessionId session, ipc::Reply what);
-  enum class Due : std::uint8_t { agent, linger, retry };
+  enum class Due : std::uint8_t { agent, linger, retry, reroute, routes };
   void set_timer(Instant when, Due what, const PathId& path) { timers.emplace(when, what, path); }
   void shut_down();
   void void_link(std::uint32_t link, const std::string& why);
@@ -155,6 +161,16 @@ struct Node::State {
   void establish(const rtcop::Establish& deed);
   [[nodiscard]] wire::Refuse refusal(const PathId& path, Errc code, std::string text) const;
 
+  // reroute.cpp
+  void routes_changed();
+  void begin_reroute(Channel& c, const IpAddress& hop);
+  bool go_on_rerouting(Channel& c, const rtcop::Gone& event);
+  void ask_again(Channel& c);
+  void give_up_reroute(Channel& c);
+  [[nodiscard]] std::optional<wire::Refuse> take_over(const wire::Setup& setup);
+  void rekey(Channel& c, const PathId& path);
+  void rerouted(Channel& c, const Label& next_label);
+
   // release.cpp
   void gone(const rtcop::Gone& event);
   void gone_outgoing(Channel& c, const rtcop::Gone& event);
@@ -193,6 +209,7 @@ struct Node::State {
   std::map<std::uint16_t, SessionId> ports;
   std::map<std::uint32_t, User> users;
   std::unordered_map<PathId, Channel> channels;
+  std::map<PathId, PathId> awaited;                 // channels whose route has changed: where they are, by their first path
   std::vector<std::vector<PathId>> clips;           // by worker and slot; sequence 0: free
   std::unordered_map<std::uint64_t, PathId> questions;  // not answered yet
   std::vector<std::string> link_void;               // why nothing can be promised there; empty: it can

@@ -109,6 +109,8 @@ ChannelStatus Node::State::status_of(const Channel& c) const {
   s.link_minimum = c.minima.link;
   s.memory_bytes = c.queue_bytes;
   s.voided = c.voided;
+  s.reroutes = c.reroutes;
+  if (c.rerouting) s.state = "rerouting";
   s.why = c.why;
   return s;
 }
@@ -183,6 +185,7 @@ std::string to_json(const std::vector<ChannelStatus>& channels) {
                    {"max_delay_ns", c.qos.max_delay.count()}, {"cpu_delay_ns", c.cpu_delay.count()},
                    {"link_delay_ns", c.link_delay.count()}, {"cpu_minimum_ns", c.cpu_minimum.count()},
                    {"link_minimum_ns", c.link_minimum.count()}, {"memory_bytes", c.memory_bytes}, {"voided", c.voided},
+                   {"reroutes", c.reroutes},
                    {"why", c.why}});
   }
   return all.dump();

@@ -61,6 +61,7 @@ struct ChannelStatus {     // one channel end (or a channel passing through)
   Duration cpu_minimum{}, link_minimum{};  // the least that admission found possible here when it was made
   std::uint64_t memory_bytes{};
   bool voided{};
+  std::uint32_t reroutes{};             // how often its route has changed and it went on over another
   std::string why;                      // voided or closed: why
 };
 

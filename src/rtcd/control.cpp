@@ -190,6 +190,8 @@ void Control::worker_died(std::uint32_t worker, const std::string& why) {
 
 // Guards and interfaces: what a link's promises count on.
 void Control::check_links() {
+  // First: a channel that may take another route need not become void with a link.
+  if (route_watch_.changed()) feed(node::RoutesChanged{});
   link_watch_.look(RawClock::now());
   for (std::uint32_t i = 0; i < links_.size(); ++i) {
     Link& link = links_[i];
@@ -278,13 +280,15 @@ void Control::act(const node::SendSignal& signal) {
   workers_[link.worker]->send_signal(link.worker_link, signal.to, signal.bytes);
 }
 
-void Control::act(const node::OpenClip& open) { workers_[open.worker]->open_clip(open.session, open.channel, open.queue, open.spec); }
+void Control::act(const node::OpenClip& open) { workers_[open.worker]->open_clip(open.session, open.channel, open.queue, open.spec, open.before); }
 
 void Control::act(const node::ConnectClip& connect) {
   workers_[connect.worker]->connect_clip(connect.slot, connect.next_hop, connect.next_label);
 }
 
 void Control::act(const node::CloseClip& close) { workers_[close.worker]->close_clip(close.slot, close.mode); }
+
+void Control::act(const node::ForgetClip& forget) { workers_[forget.worker]->forget_clip(forget.session, forget.before); }
 
 void Control::act(const node::MarkQueue& mark) {
   const auto found = applications_.find(mark.session);

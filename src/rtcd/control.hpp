@@ -68,6 +68,7 @@ class Control {
   void act(const node::OpenClip& open);
   void act(const node::ConnectClip& connect);
   void act(const node::CloseClip& close);
+  void act(const node::ForgetClip& forget);
   void act(const node::MarkQueue& mark);
   void act(const node::SetBurstBound& bound);
   void act(const node::Log& log);
@@ -88,6 +89,7 @@ class Control {
   std::vector<Link> links_;
   std::vector<std::unique_ptr<WorkerHandle>> workers_;
   LinkWatch link_watch_;
+  route::Watch route_watch_;
   Routes routes_;
   node::Node node_;
 

@@ -51,6 +51,9 @@ bool Housekeeper::obey_next() {
     case Order::Kind::activate_session: activate_session(order.session); return true;
     case Order::Kind::drop_session: drop_session(order.session); return true;
     case Order::Kind::open_clip: open_clip(order); return true;
+    case Order::Kind::forget_clip:
+      if (const auto found = sessions_.find(order.session); found != sessions_.end()) found->second.handed_back.erase(order.before);
+      return true;
     case Order::Kind::quit: return false;
   }
   return false;
@@ -123,14 +126,8 @@ void Housekeeper::open_clip(const Order& order) {
   if (auto present = memory.arena.populate(order.queue.offset, ipc::queue_bytes(order.queue)); !present) {
     return answer(Answer::Kind::clip_failed, order.session, slot, present.error());
   }
-  std::unique_ptr<clips::MessageSource> source;
-  std::unique_ptr<clips::MessageSink> sink;
-  if (order.spec.role == clips::Role::outgoing) {
-    source = std::make_unique<clips::SharedSource>(memory.arena.bytes(), order.queue, order.channel, memory.bell, with_.bells);
-  } else {
-    sink = std::make_unique<clips::SharedSink>(memory.arena.bytes(), order.queue, order.channel, memory.bell, with_.bells);
-  }
-  auto clip = clips::make_clip(order.spec, std::move(source), std::move(sink));
+  auto clip = make_clip(order, session);
+  if (clip == nullptr) return answer(Answer::Kind::clip_failed, order.session, slot, "the queue that it takes over is gone");
   bool& chunk_given = session.chunk_given[order.channel.value / SlotChunk::channels];
   SlotChunk* chunk = std::exchange(chunk_given, true) ? nullptr : new SlotChunk;
   ++session.clips;
@@ -141,6 +138,29 @@ void Housekeeper::open_clip(const Order& order) {
              .channel = order.channel,
              .chunk = chunk});
   answer(Answer::Kind::clip_ready, order.session, slot);  // after the handover: a command may follow at once
+}
+
+// Over a fresh queue, or with the views of the clip that went before: they know what is whose in a queue that is in use.
+std::unique_ptr<clips::Clip> Housekeeper::make_clip(const Order& order, Session& session) {
+  const bool sends = order.spec.role == clips::Role::outgoing;
+  WorkerSession& memory = *session.memory;
+  if (order.before.generation == 0) {
+    std::unique_ptr<clips::MessageSource> source;
+    std::unique_ptr<clips::MessageSink> sink;
+    if (sends) {
+      source = std::make_unique<clips::SharedSource>(memory.arena.bytes(), order.queue, order.channel, memory.bell, with_.bells);
+    } else {
+      sink = std::make_unique<clips::SharedSink>(memory.arena.bytes(), order.queue, order.channel, memory.bell, with_.bells);
+    }
+    return clips::make_clip(order.spec, std::move(source), std::move(sink));
+  }
+  auto found = session.handed_back.extract(order.before);
+  if (found.empty() || found.mapped()->outgoing.has_value() != sends) return nullptr;
+  clips::Clip& before = *found.mapped();
+  clips::ClipSpec spec = order.spec;
+  spec.first_message = sends ? before.outgoing->next_message() : before.incoming->next_message();
+  return sends ? clips::make_clip(spec, before.outgoing->hand_over(), nullptr)
+               : clips::make_clip(spec, nullptr, before.incoming->hand_over());
 }
 
 void Housekeeper::hand_over(const Handover& handover) {
@@ -163,11 +183,14 @@ void Housekeeper::take_returns() {
     Session& session = sessions_.at(id);
     switch (back.kind) {
       case Return::Kind::session_dropped: session.returned = true; break;
-      case Return::Kind::clip_closed:
-        delete back.clip;
+      case Return::Kind::clip_closed: {
+        std::unique_ptr<clips::Clip> clip{back.clip};
+        const Label label{back.slot.value, clip->spec.generation};
+        if (clip->handed_back) session.handed_back.insert_or_assign(label, std::move(clip));
         --session.clips;
         answer(Answer::Kind::clip_closed, id, back.slot);
         break;
+      }
     }
     release_if_done(id);
   }

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "clips/clip.hpp"
 #include "clips/shared_queues.hpp"
 #include "ipc/packet_socket.hpp"
 #include "rtcd/worker_messages.hpp"
@@ -44,6 +45,7 @@ class Housekeeper {
     std::unique_ptr<WorkerSession> memory;
     std::array<bool, WorkerSession::chunks_most> chunk_given{};
     std::uint32_t clips = 0;       // with the data thread
+    std::map<Label, std::unique_ptr<clips::Clip>> handed_back;  // the application goes on with their queues
     bool active = false;           // the data thread knows it
     bool dropping = false;         // control wants it gone
     bool returned = false;         // the data thread has forgotten it
@@ -54,6 +56,7 @@ class Housekeeper {
   void activate_session(SessionId id);
   void drop_session(SessionId id);
   void open_clip(const Order& order);
+  [[nodiscard]] std::unique_ptr<clips::Clip> make_clip(const Order& order, Session& session);
   void take_returns();
   void release_if_done(SessionId id);
   void hand_over(const Handover& handover);

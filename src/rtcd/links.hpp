@@ -14,6 +14,7 @@
 #include "link/interface.hpp"
 #include "node/config.hpp"
 #include "route/router.hpp"
+#include "route/watch.hpp"
 #include "rtcd/config.hpp"
 #include "rtcd/worker.hpp"
 

@@ -124,6 +124,7 @@ json channel_json(const node::ChannelStatus& c, const Surroundings& with) {
     entry[guaranteed ? "link_bound_ns" : "link_typical_ns"] = c.link_delay.count();
   }
   if (!c.why.empty()) entry["why"] = c.why;
+  if (c.reroutes > 0) entry["reroutes"] = c.reroutes;
   if (c.has_clip) {
     entry["worker"] = c.worker;
     entry["slot"] = c.slot;

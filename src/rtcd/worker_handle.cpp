@@ -138,9 +138,14 @@ void WorkerHandle::map_session(SessionId session, int arena, int doorbell) {
   order({.kind = Order::Kind::map_session, .session = session}, std::move(descriptors));
 }
 
-void WorkerHandle::open_clip(SessionId session, ChannelId channel, const ipc::QueuePlace& queue, const clips::ClipSpec& spec) {
+void WorkerHandle::open_clip(SessionId session, ChannelId channel, const ipc::QueuePlace& queue, const clips::ClipSpec& spec,
+                             Label before) {
   opening_[spec.slot] = {};
-  order({.kind = Order::Kind::open_clip, .session = session, .channel = channel, .queue = queue, .spec = spec});
+  order({.kind = Order::Kind::open_clip, .session = session, .channel = channel, .queue = queue, .spec = spec, .before = before});
+}
+
+void WorkerHandle::forget_clip(SessionId session, Label before) {
+  order({.kind = Order::Kind::forget_clip, .session = session, .before = before});
 }
 
 void WorkerHandle::order(const Order& order, std::vector<ipc::Fd> descriptors) {

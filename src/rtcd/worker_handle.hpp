@@ -43,7 +43,9 @@ class WorkerHandle {
   void map_session(SessionId session, int arena, int doorbell);
   void activate_session(SessionId session) { order({.kind = Order::Kind::activate_session, .session = session}); }
   void drop_session(SessionId session) { order({.kind = Order::Kind::drop_session, .session = session}); }
-  void open_clip(SessionId session, ChannelId channel, const ipc::QueuePlace& queue, const clips::ClipSpec& spec);
+  void open_clip(SessionId session, ChannelId channel, const ipc::QueuePlace& queue, const clips::ClipSpec& spec,
+                 Label before = {});
+  void forget_clip(SessionId session, Label before);
   // A clip that is still being opened is closed once it is open.
   void close_clip(ClipSlot slot, clips::CloseMode mode);
   void connect_clip(ClipSlot slot, const Endpoint& next_hop, Label label);

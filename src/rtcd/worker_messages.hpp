@@ -76,12 +76,14 @@ struct Order {
     activate_session,  // the arena is sealed: from now on its ready bits count; answered by `active` or `failed`
     drop_session,      // no ready bits any more; unmapped once its last clip is gone; answered by `dropped`
     open_clip,         // answered by `clip_ready` or `clip_failed`
+    forget_clip,       // `before` was handed back, and nothing will take over its queue; not answered
     quit,              // answered by nothing: the worker ends
   } kind{};
   SessionId session{};
   ChannelId channel{};
   ipc::QueuePlace queue{};
   clips::ClipSpec spec{};
+  Label before{};              // open_clip: takes over the queue of that clip, which was handed back. Generation 0: of none
 };
 static_assert(std::is_trivially_copyable_v<Order>);
 

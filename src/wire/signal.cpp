@@ -13,6 +13,7 @@ namespace {
 // --- TLV tags -------------------------------------------------------------------------------------------------
 constexpr std::uint16_t tag_extension = 1;  // setup: {u16 tag, value}; may repeat
 constexpr std::uint16_t tag_text = 2;       // refuse: printable ASCII; at most once
+constexpr std::uint16_t tag_replaces = 3;   // setup: a path; at most once
 constexpr std::uint16_t tag_critical = 0x8000;
 constexpr std::size_t tlv_head_bytes = 4;
 
@@ -167,6 +168,10 @@ void encode(ByteWriter& w, const Setup& m) {
     w.put(e.tag);
     w.bytes(e.value);
   }
+  if (m.replaces.sequence == 0) return;
+  w.put(tag_replaces);
+  w.put(std::uint16_t{16});
+  put(w, m.replaces);
 }
 Setup decode_setup(ByteReader& r) {
   Setup m;
@@ -268,7 +273,7 @@ void encode(ByteWriter& w, const Teardown& m) {
 Teardown decode_teardown(ByteReader& r) {
   Teardown m;
   m.path = get_path(r);
-  m.reason = get_enum(r, TeardownReason::shut_down, 1);
+  m.reason = get_enum(r, TeardownReason::rerouted, 1);
   m.hop = get_address(r);
   m.cancels = r.get<std::uint64_t>();
   m.answers = r.get<std::uint64_t>();
@@ -348,6 +353,13 @@ bool take_extension(std::span<const std::byte> value, Setup& m) {
   return extension_bytes(m.extensions) <= signal_extension_bytes;
 }
 
+bool take_replaces(std::span<const std::byte> value, Setup& m) {
+  if (value.size() != 16 || m.replaces.sequence != 0) return false;
+  ByteReader r{value};
+  m.replaces = get_path(r);
+  return m.replaces.sequence != 0;
+}
+
 bool take_text(std::span<const std::byte> value, Refuse& m) {
   if (!m.text.empty() || value.empty() || value.size() > signal_text_bytes) return false;
   m.text.assign(reinterpret_cast<const char*>(value.data()), value.size());
@@ -362,6 +374,8 @@ bool decode_tlvs(ByteReader& r, SignalBody& body) {
     if (!r.good()) return false;
     if (tag == tag_extension && std::holds_alternative<Setup>(body)) {
       if (!take_extension(value, std::get<Setup>(body))) return false;
+    } else if (tag == tag_replaces && std::holds_alternative<Setup>(body)) {
+      if (!take_replaces(value, std::get<Setup>(body))) return false;
     } else if (tag == tag_text && std::holds_alternative<Refuse>(body)) {
       if (!take_text(value, std::get<Refuse>(body))) return false;
     } else if (tag >= tag_critical) {
@@ -542,6 +556,7 @@ const char* name(TeardownReason reason) noexcept {
     case TeardownReason::failed: return "a node on the route could not open its part";
     case TeardownReason::unknown: return "a node on the route no longer knows the path";
     case TeardownReason::shut_down: return "a daemon on the route was shut down";
+    case TeardownReason::rerouted: return "the route has changed";
   }
   return "?";
 }

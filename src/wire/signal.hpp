@@ -105,6 +105,7 @@ struct Setup {
   std::uint32_t patience_ms{};      // how much longer the asker waits
   Promised promised{};
   std::vector<Extension> extensions;
+  PathId replaces{};                // the channel's first path: it exists, and its route has changed. Sequence 0: a new channel
   friend bool operator==(const Setup&, const Setup&) = default;
 };
 
@@ -156,6 +157,7 @@ enum class TeardownReason : std::uint8_t {
   failed = 5,      // a node could not open its part
   unknown = 6,     // the sender holds no such path
   shut_down = 7,   // a daemon ends
+  rerouted = 8,    // the route to the destination leads elsewhere now: the source sets up another path for the channel
 };
 [[nodiscard]] const char* name(TeardownReason reason) noexcept;
 
