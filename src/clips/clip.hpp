@@ -52,6 +52,7 @@ class Clip {
   enum class Closing : std::uint8_t { open, draining, abandoned } closing = Closing::open;
   bool leaving = false;              // closed and done: goes at the end of the turn
   bool handed_back = false;          // closed so: another clip will take over its queue
+  ClipCounters counted{};            // what it had counted when it was handed back; or the one that it takes over from
 
   // When and how urgently its handler wants to run; nullopt: nothing to do, or blocked.
   [[nodiscard]] std::optional<Urgency> urgency(PacketStore& store) const noexcept;

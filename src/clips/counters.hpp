@@ -142,5 +142,9 @@ inline void clear(ClipCounters& c) noexcept {
   for (const auto& [name, count] : clip_counter_names) std::atomic_ref(c.*count).store(0, std::memory_order_relaxed);
   for (const auto& [name, worst] : clip_worst_names) std::atomic_ref(c.*worst).store(0, std::memory_order_relaxed);
 }
+inline void restore(ClipCounters& c, const ClipCounters& from) noexcept {
+  for (const auto& [name, count] : clip_counter_names) std::atomic_ref(c.*count).store(from.*count, std::memory_order_relaxed);
+  for (const auto& [name, worst] : clip_worst_names) std::atomic_ref(c.*worst).store(from.*worst, std::memory_order_relaxed);
+}
 
 }  // namespace rtchan::clips

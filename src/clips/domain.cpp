@@ -221,6 +221,7 @@ void Domain::State::let_go() noexcept {
     leaving.pop_back();
     Clip& clip = *clips[slot.value];
     stop(clip);
+    if (clip.handed_back) clip.counted = *clip.counters;
     observer.clip_closed(std::move(clips[slot.value]));
   }
 }
@@ -232,6 +233,7 @@ void Domain::open(std::unique_ptr<Clip> clip, Instant now) {
   assert(slot.value < s.clips.size() && s.clips[slot.value] == nullptr && clip->spec.link < s.links.size());
   clip->counters = &s.config.counters[slot.value];
   clear(*clip->counters);
+  if (clip->spec.takes_over) restore(*clip->counters, clip->counted);
   if (clip->incoming) clip->connected = true;
   s.clips[slot.value] = std::move(clip);
   if (s.clips[slot.value]->connected) s.join(*s.clips[slot.value], now);
@@ -243,14 +245,17 @@ void Domain::close(ClipSlot slot, CloseMode mode, Instant now) {
   Clip* clip = s.find(slot);
   if (clip == nullptr || clip->leaving) return;
   const bool can_drain = clip->connected && !clip->violated && clip->closing != Clip::Closing::abandoned;
+  clip->handed_back = mode == CloseMode::hand_back;
   if (mode == CloseMode::drain && can_drain) {
     s.sight(*clip, now, now);  // what was published before the close still goes, also if it has yet to join
     clip->closing = Clip::Closing::draining;
+  } else if (mode == CloseMode::hand_back && can_drain && clip->outgoing) {
+    clip->joining = false;
+    clip->outgoing->finish();
+    clip->closing = Clip::Closing::draining;
   } else {
     clip->closing = Clip::Closing::abandoned;
-    clip->handed_back = mode == CloseMode::hand_back;
     s.stop(*clip);
-    if (clip->outgoing && !clip->violated) clip->outgoing->give_up();
   }
   s.settle(*clip, now);
 }

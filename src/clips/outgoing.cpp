@@ -17,7 +17,8 @@ Outgoing::Outgoing(const ClipSpec& spec, std::unique_ptr<MessageSource> source, 
       stack_(stack),
       arrivals_(spec.contract, spec.policing, source_->capacity()),
       ahead_(std::max(Duration{0}, spec.horizon - spec.cpu_delay)),
-      next_message_(spec.first_message) {}
+      next_message_(spec.first_message),
+      exceeding_(spec.takes_over) {}
 
 bool Outgoing::sight(Instant since, Instant now, ClipCounters& counters) noexcept {
   const std::uint32_t published = std::min(source_->waiting(), source_->capacity());
@@ -150,11 +151,6 @@ std::uint32_t Outgoing::write_body(std::span<std::byte> packet, std::size_t at, 
   if (stack_ != nullptr) stack_->outgoing({work.number, work.done_bytes, work.ref.length}, body);
   work.done_bytes += length;
   return static_cast<std::uint32_t>(packet.size());
-}
-
-void Outgoing::give_up() noexcept {
-  if (in_work_) source_->release(in_work_->ref);
-  in_work_.reset();
 }
 
 bool Outgoing::unblock() noexcept { return std::exchange(blocked_, false); }

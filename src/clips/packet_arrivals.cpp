@@ -27,7 +27,8 @@ PacketArrivals::PacketArrivals(const ClipSpec& spec)
       early_(spec.upstream_rem + spec.upstream_propagation + limits::host_pause),
       packets_most_(spec.packets_per_message),
       bytes_most_(spec.contract.message_bytes),
-      newest_(spec.first_message) {}
+      newest_(spec.first_message),
+      counts_on_(spec.role == Role::forward) {}
 
 bool PacketArrivals::repeated(std::uint32_t number, ClipCounters& counters) noexcept {
   const auto ahead = static_cast<std::int32_t>(number - next_packet_);

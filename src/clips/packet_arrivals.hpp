@@ -37,7 +37,7 @@ class PacketArrivals {
   // The message of that number on the wire, unwrapped; negative: before the first. A router takes the first for what it says:
   // a channel whose route has changed goes on counting.
   [[nodiscard]] std::int64_t unwrap(std::uint32_t first_message) const noexcept {
-    if (!begun_ && newest_ == 0) return first_message;
+    if (counts_on_ && !begun_) return first_message;
     return static_cast<std::int64_t>(newest_) +
            static_cast<std::int32_t>(first_message - static_cast<std::uint32_t>(newest_));
   }
@@ -74,6 +74,7 @@ class PacketArrivals {
   std::uint64_t bytes_most_;               // of one message
 
   std::uint64_t newest_;                   // largest message number seen
+  bool counts_on_;                         // a router: the first packet says where the count stands
   bool begun_ = false;
   Instant lambda_ = long_ago;              // of the last packet of message newest_
   Instant lambda_before_ = long_ago;       // largest of any earlier message

@@ -60,15 +60,16 @@ struct ClipSpec {
   // incoming: the promise, for accounting
   Duration end_to_end{};           // D
 
-  // outgoing, incoming: the number of the first message; not 0 where another clip of the channel went before (its route has
-  // changed), so that what was lost in between is counted.
+  // outgoing, incoming: another clip of the channel went before (its route has changed). Messages are counted on from there, so
+  // that what was lost in between is seen.
+  bool takes_over = false;
   std::uint64_t first_message = 0;
 };
 
 enum class CloseMode : std::uint8_t {
   drain,    // what has been accepted is still delivered, then the clip goes
   abandon,  // now: the application or the peer is gone
-  hand_back,  // as abandon; but its application goes on: another clip will read from, or write to, the same queue
+  hand_back,  // its application goes on: another clip will read from, or write to, the same queue. A message in work still leaves
 };
 
 // Counters of one clip, written by its worker with relaxed stores, readable from outside at any time.

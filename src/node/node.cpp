@@ -222,7 +222,8 @@ void Node::State::run_timers() {
         break;
       case Due::routes: break;
       case Due::linger:
-        if (c->clip == ClipState::lingering) close_clip(*c, clips::CloseMode::drain);
+        if (c->clip != ClipState::lingering) break;
+        close_clip(*c, c->rerouting ? clips::CloseMode::hand_back : clips::CloseMode::drain);
         break;
     }
   }

@@ -41,10 +41,7 @@ void Node::State::gone(const rtcop::Gone& event) {
   switch (c->role) {
     case clips::Role::outgoing: gone_outgoing(*c, event); break;
     case clips::Role::incoming: gone_incoming(*c, event); break;
-    // Nothing is due any more where a route has changed; another path may need the room.
-    case clips::Role::forward:
-      close_clip(*c, event.reason == wire::TeardownReason::rerouted ? clips::CloseMode::abandon : clips::CloseMode::drain);
-      break;
+    case clips::Role::forward: close_clip(*c, clips::CloseMode::drain); break;
   }
   forget_if_done(event.path);
 }

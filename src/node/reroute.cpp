@@ -1,11 +1,15 @@
 // The route of a channel has changed. Whoever holds its path and sees that the route leads elsewhere now ends the path with
-// that reason. Both ends then keep the application's side (number, queue, quota) and give the rest back; the source sets up
-// another path, in whose set-up the channel is named by its first one, and the destination takes it for the channel that it
-// knows, without asking the application again. Where none is admitted in time, both applications are told.
+// that reason. Both ends then keep the application's side (number, queue, quota) and give the rest back once what was under way
+// has arrived, or can arrive no more; the source sets up another path, in whose set-up the channel is named by its first one,
+// and the destination takes it for the channel that it knows, without asking the application again. Where none is admitted in
+// time, both applications are told.
 //
-//   established --rerouted--> (clip handed back) --> outgoing: asks again and again | incoming: waits
-//        ^                                                  |                             |
-//        +---------- START: the same queues, new clips -----+---- in time? no: peer_gone -+
+//   established --rerouted--> what is under way arrives, the clip is handed back --> outgoing: asks again and again
+//        ^                                                                       | incoming: waits
+//        +--------------- START: the same queues, new clips --------------------+---- in time? no: peer_gone
+//
+// One path ends before the next begins: so messages cannot overtake each other, and nobody has to hold twice what it may
+// hold once. The price is a gap of about the channel's delay (docs/decisions/0013).
 //
 // A channel stays where it is as long as its way is among those that lead to its destination: a better one that comes up moves
 // nobody, and one that is known no more without any other being known may still carry.
@@ -84,7 +88,10 @@ void Node::State::begin_reroute(Channel& c, const IpAddress& hop) {
     c.setup->qos = c.qos;
     c.setup->replaces = c.origin;
   }
-  close_clip(c, clips::CloseMode::hand_back);
+  if (c.role == clips::Role::outgoing) return close_clip(c, clips::CloseMode::hand_back);
+  // What has left is due within the promise.
+  c.clip = ClipState::lingering;
+  set_timer(now + c.linger, Due::linger, c.path);
 }
 
 // The path that should have taken the place of the first has come to nothing. False: no more time.
@@ -94,7 +101,8 @@ bool Node::State::go_on_rerouting(Channel& c, const rtcop::Gone& event) {
     if (event.refusal && event.refusal->code == Errc::peer_gone) return false;
     if (event.refusal && event.refusal->fragment_bytes != 0) c.fragment_bytes = event.refusal->fragment_bytes;
     if (event.refusal && event.refusal->resource == Resource::delay) c.setup->tight = true;
-    if (event.refusal) c.why = fmt::format("the route has changed, and on the new one: {} at {}", event.refusal->text, event.refusal->hop.text());
+    const bool tells = event.refusal && event.refusal->code != Errc::timed_out;  // what the one before said tells more
+    if (tells) c.why = fmt::format("the route has changed, and on the new one: {} at {}", event.refusal->text, event.refusal->hop.text());
   }
   if (now >= c.give_up) return false;
   if (c.clip != ClipState::none) {
@@ -109,7 +117,8 @@ bool Node::State::go_on_rerouting(Channel& c, const rtcop::Gone& event) {
 void Node::State::ask_again(Channel& c) {
   if (c.role != clips::Role::outgoing) return;
   const Duration most = std::min(longest_pause, first_pause * (std::int64_t{1} << std::min(c.attempts, 16u)));
-  const Duration pause = c.attempts == 1 ? Duration{0} : Duration{static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(most.count())))};
+  // Before the other end has what was under way it would only refuse.
+  const Duration pause = c.attempts == 1 ? c.linger + first_pause / 5 : Duration{static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(most.count())))};
   set_timer(now + pause, Due::retry, c.path);
 }
 

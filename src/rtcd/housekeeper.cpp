@@ -158,9 +158,12 @@ std::unique_ptr<clips::Clip> Housekeeper::make_clip(const Order& order, Session&
   if (found.empty() || found.mapped()->outgoing.has_value() != sends) return nullptr;
   clips::Clip& before = *found.mapped();
   clips::ClipSpec spec = order.spec;
+  spec.takes_over = true;
   spec.first_message = sends ? before.outgoing->next_message() : before.incoming->next_message();
-  return sends ? clips::make_clip(spec, before.outgoing->hand_over(), nullptr)
-               : clips::make_clip(spec, nullptr, before.incoming->hand_over());
+  auto clip = sends ? clips::make_clip(spec, before.outgoing->hand_over(), nullptr)
+                    : clips::make_clip(spec, nullptr, before.incoming->hand_over());
+  clip->counted = before.counted;
+  return clip;
 }
 
 void Housekeeper::hand_over(const Handover& handover) {

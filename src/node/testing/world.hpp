@@ -56,6 +56,7 @@ struct Clip {
   clips::ClipSpec spec;
   SessionId session;
   ipc::QueuePlace queue{};
+  Label before{};
   bool ready = false, connected = false, closing = false;
 };
 
@@ -72,6 +73,8 @@ struct Cable {
 
 class World {
  public:
+  // Other ways than along the line, (host, destination) -> next hosts, best first: a link reaches everybody on its side.
+  using Ways = std::map<std::pair<std::size_t, std::size_t>, std::vector<std::size_t>>;
   explicit World(std::size_t hosts, std::uint64_t seed = 1, std::function<void(NodeConfig&)> adjust = {})
       : cables(hosts - 1), random_(seed), adjust_(std::move(adjust)) {
     for (std::size_t i = 0; i < hosts; ++i) {
@@ -104,8 +107,10 @@ class World {
     }
     if (adjust_) adjust_(config);
     h.router.host = host;
+    h.router.others = &ways;
     h.router.two_links = config.links.size() == 2;
     h.clips.clear();
+    h.handed_back.clear();
     ++h.incarnation;
     h.node = std::make_unique<Node>(config, h.router, random_.next());
     for (auto& app : apps_) {
@@ -144,6 +149,7 @@ class World {
   void kill(App& app) {
     if (!app.alive) return;
     app.alive = false;
+    std::erase_if(hosts_[app.host]->handed_back, [&](const auto& kept) { return kept.second == app.session; });
     give(app.host, SessionClosed{app.session, "killed"});
   }
 
@@ -187,6 +193,7 @@ class World {
     for (std::size_t i = 0; i < size(); ++i) {
       const Host& h = *hosts_[i];
       const std::string who = " host" + std::to_string(i) + ":";
+      if (!h.handed_back.empty()) all += who + std::to_string(h.handed_back.size()) + " queues of clips that are gone";
       if (!h.clips.empty()) all += who + std::to_string(h.clips.size()) + " clips";
       const Status s = h.node->status();
       if (s.channels != 0) all += who + std::to_string(s.channels) + " channels";
@@ -210,6 +217,7 @@ class World {
 
   Instant now{std::chrono::seconds{1}};
   std::vector<Cable> cables;
+  Ways ways;
   Duration open_time = us(50);      // how long a worker takes to open a clip,
   Duration close_time = us(50);     // and to drain and close it
   std::function<bool(std::size_t host, const clips::ClipSpec&)> opens;  // false: no memory
@@ -222,11 +230,20 @@ class World {
   struct LineRouter final : Router {
     std::size_t host = 0;
     bool two_links = false;
+    const Ways* others = nullptr;
     [[nodiscard]] std::optional<NextHop> next_hop(const IpAddress& destination) const override {
+      const auto ways = alternatives(destination);
+      return ways.empty() ? std::nullopt : std::optional{ways.front()};
+    }
+    [[nodiscard]] std::vector<NextHop> alternatives(const IpAddress& destination) const override {
       const std::size_t to = destination.bytes[15] - 1U;
-      if (destination.bytes[12] != 10 || to == host) return std::nullopt;
-      const bool higher = to > host;
-      return NextHop{higher && two_links ? 1U : 0U, endpoint(higher ? host + 1 : host - 1, !higher)};
+      if (destination.bytes[12] != 10 || to == host) return {};
+      const auto other = others->find({host, to});
+      std::vector<NextHop> all;
+      for (const std::size_t via : other == others->end() ? std::vector{to > host ? host + 1 : host - 1} : other->second) {
+        all.push_back({via > host && two_links ? 1U : 0U, endpoint(via, via < host)});
+      }
+      return all;
     }
   };
   struct Host {
@@ -234,6 +251,7 @@ class World {
     std::unique_ptr<Node> node;
     std::map<std::uint32_t, Clip> clips;  // by slot
     std::set<std::pair<std::uint32_t, std::uint32_t>> was_ready;  // slot, generation
+    std::map<std::pair<std::uint32_t, std::uint32_t>, SessionId> handed_back;  // until taken over, forgotten, or its session goes
     std::uint64_t incarnation = 0;
   };
 
@@ -252,6 +270,8 @@ class World {
       connect_clip(host, *connect);
     } else if (auto* close = std::get_if<CloseClip>(&action)) {
       close_clip(host, *close);
+    } else if (auto* forget = std::get_if<ForgetClip>(&action)) {
+      hosts_[host]->handed_back.erase({forget->before.slot, forget->before.generation});
     } else if (auto* mark = std::get_if<MarkQueue>(&action)) {
       for (auto& app : apps_) {
         if (app->session == mark->session) app->marks[mark->queue.offset] = mark->closed;
@@ -275,8 +295,12 @@ class World {
         violations.push_back("queues overlap");
       }
     }
+    // Taken over is only what was handed back and not forgotten, once.
+    if (open.before.generation != 0 && h.handed_back.erase({open.before.slot, open.before.generation}) == 0) {
+      violations.push_back("takes over what was not handed back");
+    }
     const bool works = !opens || opens(host, open.spec);
-    if (works) h.clips[slot] = Clip{open.spec, open.session, open.queue};
+    if (works) h.clips[slot] = Clip{open.spec, open.session, open.queue, open.before};
     at_host(host, open_time, [this, host, slot, works, &h] {
       if (!works) return give(host, ClipFailed{0, ClipSlot{slot}, "no memory"});
       const auto clip = h.clips.find(slot);
@@ -312,7 +336,11 @@ class World {
     if (clip->second.closing) return;  // again, with more haste
     clip->second.closing = true;
     const std::uint32_t slot = close.slot.value;
-    at_host(host, close_time, [this, host, slot, &h] {
+    const bool kept = close.mode == clips::CloseMode::hand_back;
+    at_host(host, close_time, [this, host, slot, kept, &h] {
+      const SessionId session = h.clips.at(slot).session;
+      const auto alive = [&](const auto& app) { return app->session == session && app->alive; };
+      if (kept && std::ranges::any_of(apps_, alive)) h.handed_back.emplace(std::pair{slot, h.clips.at(slot).spec.generation}, session);
       h.clips.erase(slot);
       give(host, ClipClosed{0, ClipSlot{slot}});
     });
