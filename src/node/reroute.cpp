@@ -9,7 +9,7 @@
 //        +--------------- START: the same queues, new clips --------------------+---- in time? no: peer_gone
 //
 // One path ends before the next begins: so messages cannot overtake each other, and nobody has to hold twice what it may
-// hold once. The price is a gap of about the channel's delay (docs/decisions/0013).
+// hold once. The price is a gap of about the channel's delay (docs/decisions/0014).
 //
 // A channel stays where it is as long as its way is among those that lead to its destination: a better one that comes up moves
 // nobody, and one that is known no more without any other being known may still carry.

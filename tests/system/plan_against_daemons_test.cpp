@@ -1,5 +1,5 @@
 // `rtc plan` says beforehand what real daemons say: the same channels are asked for, one after the other, of
-// a plan and of rtcd on each host of a line, until one is refused. The same number is admitted, with the same
+// a plan and of rtcd on each host of a line (neighbours, and ends with one router or three between them), until one is refused. The same number is admitted, with the same
 // local delays and buffers, and the refusal is the same to the nanosecond.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -213,6 +213,8 @@ INSTANTIATE_TEST_SUITE_P(
                              "[costs]\nsend_fixed = \"9us\"\nreceive_per_kilobyte = "
                              "\"4us\"\n[admission]\ncpu_policy = \"d_order\"\nlink_limit = \"60%\"\n"},
                       Series{"Memory", {qos(4, 100'000, 300ms)}, "[limits]\nmemory = \"2MiB\"\n"},
+                      Series{"OverARouter", {qos(500, 1'000, 30ms), qos(25, 60'000, 250ms, 3), qos(10, 100, 20ms)}, "", "other", "share", 3},
+                      Series{"OverThreeRouters", {qos(200, 1'000, 40ms), qos(50, 9'000, 120ms, 2)}, "", "other", "share", 5},
                       Series{"NobodyElse", {qos(100, 1'000, 5ms)}, "", "other", "none"},
                       Series{"OthersBehindUs", {qos(100, 1'000, 6ms)}, "", "other", "htb"}),
     [](const auto& parameter) { return std::string{parameter.param.name}; });

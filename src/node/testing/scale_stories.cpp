@@ -1,6 +1,8 @@
 // The same two hosts with many channels: loss, ten thousand at once, a hundred thousand in a row, ten thousand histories.
 #include <gtest/gtest.h>
 
+#include <iostream>
+
 #include "node/testing/chaos.hpp"
 
 namespace rtchan::node {
@@ -113,6 +115,41 @@ TEST(Scale, ten_thousand_leases_on_the_signalling_channel_of_one_link) {
     EXPECT_GE(world.node(1).status().paths, 10'000U);
     EXPECT_TRUE(world.reconciles());
   }
+}
+
+// As many paths as one link can keep alive, with the default lease: what they cost when nothing happens.
+TEST(Scale, hundred_thousand_leases_cost_few_packets) {
+  World world{2, 5, [](NodeConfig& config) {
+                fast_host(config);
+                config.workers[0].clips = 110'000;
+                config.workers[0].packet_buffers = 1 << 22;
+                config.limits.packet_buffers_per_uid = 1 << 22;
+                config.limits.memory_per_uid_bytes = std::uint64_t{1} << 40;
+                config.limits.arena_bytes = std::uint64_t{1} << 40;
+              }};
+  constexpr std::size_t sessions = 10, each = 10'000;
+  std::vector<App*> senders;
+  std::uint64_t made = 0;
+  for (std::size_t s = 0; s < sessions; ++s) {
+    world.listen(1, static_cast<std::uint16_t>(80 + s));
+    App& sender = *senders.emplace_back(&world.start(0));
+    for (std::size_t i = 0; i < each; ++i) {
+      world.create(sender, 1, static_cast<std::uint16_t>(80 + s), guaranteed(0.02, 64, seconds{50}), seconds{60});
+      if (i % 100 == 99) world.run(ms(100));
+    }
+    world.run(seconds{2});
+    ASSERT_EQ(sender.created.size(), each) << (sender.failed.empty() ? "" : sender.failed[0].error.text);
+    made += sender.created.size();
+  }
+  const std::uint64_t before = world.packets;
+  world.run(seconds{20});
+  const auto a_second = static_cast<double>(world.packets - before) / 20;
+  RecordProperty("paths", static_cast<int>(made));
+  RecordProperty("packets_a_second", std::to_string(a_second));
+  std::cout << made << " paths are kept alive by " << a_second << " packets a second, both ends and acknowledgements together\n";
+  EXPECT_LT(a_second, 1'000) << "less than one packet for 100 paths and second";
+  EXPECT_EQ(world.node(0).status().paths, made) << "none has lost its lease";
+  EXPECT_EQ(world.node(1).status().paths, made);
 }
 
 TEST(Scale, hundred_thousand_channels_come_and_go_and_nothing_is_left) {
