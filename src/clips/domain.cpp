@@ -251,7 +251,7 @@ void Domain::close(ClipSlot slot, CloseMode mode, Instant now) {
     clip->closing = Clip::Closing::draining;
   } else if (mode == CloseMode::hand_back && can_drain && clip->outgoing) {
     clip->joining = false;
-    clip->outgoing->finish();
+    clip->outgoing->finish(*clip->counters);
     clip->closing = Clip::Closing::draining;
   } else {
     clip->closing = Clip::Closing::abandoned;

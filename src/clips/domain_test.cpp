@@ -215,6 +215,65 @@ TEST(Closing, DrainStillSendsWhatWasAccepted) {
   EXPECT_EQ(hosts.observer[0].closed, std::vector<ClipSlot>{c.sender.slot});
 }
 
+// Twenty messages of a burst; the route changes when some packets of one have left. What was seen and not begun is the next clip's.
+TEST(HandingBack, TheMessageInWorkStillLeavesAndTheNextClipGoesOnWithTheSameQueues) {
+  for (const bool shaped : {true, false}) {
+    TwoHosts hosts;
+    Channel& c = hosts.open({.period = milliseconds{10}, .burst = 20, .bytes = 50'000, .link_delay = milliseconds{9},
+                             .policing = shaped ? Policing::shape : Policing::refuse, .packets_per_step = 4, .packet_buffers = 8});
+    hosts.send(c, 20);
+    hosts.run_for(milliseconds{21});
+    hosts.domain(0).close(c.sender.slot, CloseMode::hand_back, hosts.now);
+    hosts.run_for(milliseconds{15});
+    ASSERT_TRUE(hosts.observer[0].handed_back);
+    const std::size_t before = c.deliveries.size();
+    ASSERT_EQ(before, 3u) << "the third was in work";
+    EXPECT_EQ(hosts.sent_counters(c).accepted, 3u);
+    hosts.send(c, 5);  // the application goes on meanwhile
+    hosts.run_for(milliseconds{20});
+    EXPECT_EQ(c.deliveries.size(), before) << "nobody reads the queue";
+    hosts.domain(1).close(c.receiver.slot, CloseMode::hand_back, hosts.now);
+    hosts.run_for(milliseconds{1});
+    ASSERT_TRUE(hosts.observer[1].handed_back);
+
+    hosts.take_over(c);
+    hosts.run_for(milliseconds{500});
+    const std::size_t all = shaped ? 25u : 3u + 20u;  // twenty make a burst; what gathered beyond is refused if that was chosen
+    ASSERT_EQ(c.deliveries.size(), all);
+    for (std::size_t i = 0; i < all; ++i) {
+      EXPECT_EQ(c.deliveries[i].number, i);
+      EXPECT_TRUE(c.deliveries[i].intact);
+    }
+    EXPECT_EQ(hosts.sent_counters(c).delivered, all) << "counted on";
+    EXPECT_EQ(hosts.sent_counters(c).accepted, all);
+    EXPECT_EQ(hosts.received_counters(c).delivered, all);
+    EXPECT_EQ(hosts.received_counters(c).lost, 0u);
+    EXPECT_EQ(hosts.received_counters(c).late, 0u);
+    EXPECT_EQ(hosts.sent_counters(c).refused, shaped ? 0u : 2u);
+    EXPECT_TRUE(hosts.observer[0].exceeded.empty()) << "that messages gathered is no fault of the application";
+    EXPECT_EQ(c.queue->room(), 64u) << "every slot is the application's again";
+  }
+}
+
+TEST(HandingBack, WhatWasLostBetweenTwoClipsIsCounted) {
+  TwoHosts hosts;
+  Channel& c = hosts.open({.period = milliseconds{10}, .burst = 20, .bytes = 1'000});
+  hosts.send(c, 3);
+  hosts.run_for(milliseconds{5});
+  hosts.domain(1).close(c.receiver.slot, CloseMode::hand_back, hosts.now);  // the old way is dead: one of three has arrived
+  hosts.run_for(milliseconds{50});
+  hosts.domain(0).close(c.sender.slot, CloseMode::hand_back, hosts.now);
+  hosts.run_for(milliseconds{5});
+  ASSERT_TRUE(hosts.observer[0].handed_back && hosts.observer[1].handed_back);
+  hosts.take_over(c);
+  hosts.send(c);
+  hosts.run_for(milliseconds{50});
+  ASSERT_EQ(c.deliveries.size(), 2u);
+  EXPECT_EQ(c.deliveries[1].number, 3u);
+  EXPECT_EQ(hosts.received_counters(c).lost, 2u);
+  EXPECT_EQ(hosts.received_counters(c).delivered, 2u);
+}
+
 TEST(Closing, AnIdleClipGoesAtTheNextTurn) {
   TwoHosts hosts;
   Channel& c = hosts.open({.period = milliseconds{10}});

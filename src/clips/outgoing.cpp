@@ -18,9 +18,10 @@ Outgoing::Outgoing(const ClipSpec& spec, std::unique_ptr<MessageSource> source, 
       arrivals_(spec.contract, spec.policing, source_->capacity()),
       ahead_(std::max(Duration{0}, spec.horizon - spec.cpu_delay)),
       next_message_(spec.first_message),
-      exceeding_(spec.takes_over) {}
+      gathered_(spec.takes_over) {}
 
 bool Outgoing::sight(Instant since, Instant now, ClipCounters& counters) noexcept {
+  const bool gathered = std::exchange(gathered_, false);
   const std::uint32_t published = std::min(source_->waiting(), source_->capacity());
   const std::uint32_t known = arrivals_.waiting();
   if (published <= known) return false;
@@ -29,7 +30,7 @@ bool Outgoing::sight(Instant since, Instant now, ClipCounters& counters) noexcep
   bump(counters.accepted, shaping ? published - known : seen.conforming);
   if (seen.exceeding > 0 && shaping) bump(counters.shaped, seen.exceeding);
   if (seen.quiet) exceeding_ = false;
-  return seen.exceeding > 0 && !std::exchange(exceeding_, true);
+  return seen.exceeding > 0 && !std::exchange(exceeding_, true) && !gathered;
 }
 
 Instant Outgoing::eligible(Instant logical) const noexcept { return logical - ahead_; }
@@ -151,6 +152,12 @@ std::uint32_t Outgoing::write_body(std::span<std::byte> packet, std::size_t at, 
   if (stack_ != nullptr) stack_->outgoing({work.number, work.done_bytes, work.ref.length}, body);
   work.done_bytes += length;
   return static_cast<std::uint32_t>(packet.size());
+}
+
+void Outgoing::finish(ClipCounters& counters) noexcept {
+  std::uint64_t left = 0;  // counted again by whoever sights them again
+  for (; !arrivals_.empty(); arrivals_.pop()) left += arrivals_.front_refused() ? 0 : 1;
+  bump(counters.accepted, std::uint64_t{0} - left);
 }
 
 bool Outgoing::unblock() noexcept { return std::exchange(blocked_, false); }

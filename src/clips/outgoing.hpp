@@ -41,7 +41,7 @@ class Outgoing {
   void connect(const Endpoint& next_hop, Label next_label) noexcept;
   [[nodiscard]] bool idle() const noexcept { return !in_work_ && arrivals_.empty(); }
   // Another clip will take its place: the message in work is the last. What else was sighted stays in the queue.
-  void finish() noexcept { arrivals_.clear(); }
+  void finish(ClipCounters& counters) noexcept;
   // For the clip that takes its place. Nothing else may be called afterwards.
   [[nodiscard]] std::unique_ptr<MessageSource> hand_over() noexcept { return std::move(source_); }
   [[nodiscard]] std::uint64_t next_message() const noexcept { return next_message_; }
@@ -72,7 +72,8 @@ class Outgoing {
   Duration ahead_{};                 // how long before l(m) work may begin
   std::uint64_t next_message_;       // 64 bits here, 32 on the wire
   std::uint32_t next_packet_ = 0;
-  bool exceeding_;                   // the application has been told; or what gathered while its route changed is no fault of it
+  bool exceeding_ = false;           // the application has been told
+  bool gathered_;                    // not looked yet at what has gathered while its route changed, which is no fault of it
   bool blocked_ = false;             // all frames wait for the link
 };
 

@@ -23,6 +23,7 @@ Setup some_setup() {
   s.tight = true;
   s.patience_ms = 5'000;
   s.promised = {microseconds{900}, microseconds{200}, 7'000, microseconds{300}, milliseconds{1}, microseconds{100}, 1'404};
+  s.replaces = {HostId{0x1234}, 77};
   s.extensions = {Extension{1, {std::byte{1}, std::byte{2}}}, Extension{9, {}}};
   return s;
 }

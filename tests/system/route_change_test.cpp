@@ -10,10 +10,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <rtchan/channel.hpp>
 #include <thread>
 
 #include "system/rig.hpp"
+#include "system/wire_tap.hpp"
 
 namespace rtchan::system_test {
 namespace {
@@ -48,6 +50,12 @@ class Diamond {
   void lead_over(std::size_t router) {
     const auto done = lab_->ip(a, fmt::format("route replace {}/32 via 10.77.{}.2", destination, router - r1));
     EXPECT_TRUE(done) << done.error().text;
+  }
+  // Promised packets with messages that reach the receiver through a router.
+  std::unique_ptr<WireTap> tap(std::size_t router) {
+    auto opened = WireTap::open(lab_->host(b).netns, lab_->host(b).interfaces.at(router - r1).name, 7747, 900);
+    EXPECT_TRUE(opened) << opened.error();
+    return opened ? std::move(*opened) : nullptr;
   }
   // What the observer by a clock outside saw of a core that was taken away.
   std::vector<lab::Gap> gaps() {
@@ -141,6 +149,8 @@ TEST(RouteChange, AChannelGoesOnOverTheOtherRouterAndLosesNothing) {
   ASSERT_TRUE(channel) << channel.error().text;
   auto accepted = listener->accept(5s);
   ASSERT_TRUE(accepted);
+  auto first = diamond->tap(r1), second = diamond->tap(r2);
+  ASSERT_TRUE(first && second);
   Read read;
   std::jthread reader{[&] { read = read_all(*accepted); }};
 
@@ -174,6 +184,11 @@ TEST(RouteChange, AChannelGoesOnOverTheOtherRouterAndLosesNothing) {
 
   ASSERT_EQ(read.numbers.size(), messages) << read.end;
   for (std::uint64_t number = 0; number < messages; ++number) ASSERT_EQ(read.numbers[number], number) << "in order, once";
+  for (const auto& tap : {first.get(), second.get()}) {
+    const Capture wire = tap->stop();
+    ASSERT_GT(wire.times.size(), messages / 4);
+    EXPECT_EQ(wire.marks, (std::map<unsigned, std::uint64_t>{{46, wire.times.size()}})) << "expedited forwarding, also as a router sends it";
+  }
   const auto stolen = diamond->gaps();
   fmt::print("route change: {} switches of {} messages: none lost, twice or out of order; longest silence {:.1f} ms (promised delay {:.0f} ms); "
              "{} sends waited for room; {} gaps\n", switches, messages, in_ms(read.longest_silence), in_ms(stream.max_delay), blocked, stolen.size());

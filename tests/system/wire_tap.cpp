@@ -84,6 +84,7 @@ void WireTap::listen(const std::stop_token& stop) {
     message.msg_controllen = control.size();
     const ssize_t got = recvmsg(fd_, &message, 0);
     if (got <= 0 || payload_to(std::span(packet).first(static_cast<std::size_t>(got)), port_) < payload_min_) continue;
+    ++capture_.marks[std::to_integer<unsigned>(packet[1]) >> 2];  // RFC 2474: the second byte of an IPv4 header
     for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
       if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_TIMESTAMPNS) continue;
       timespec at{};

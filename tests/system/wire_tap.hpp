@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +16,7 @@ namespace rtchan::system_test {
 
 struct Capture {
   std::vector<Duration> times;   // of arrival, in order, on one clock
+  std::map<unsigned, std::uint64_t> marks;  // how many had which DSCP
   std::uint64_t missed = 0;      // packets that the socket had no room for
 };
 

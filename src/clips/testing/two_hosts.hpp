@@ -54,12 +54,16 @@ class Observer : public DomainObserver {
   void signal_received(std::uint32_t, const Endpoint& from, std::span<const std::byte> bytes, Instant now) override {
     signals.push_back({from, {bytes.begin(), bytes.end()}, now});
   }
-  void clip_closed(std::unique_ptr<Clip> clip) override { closed.push_back(clip->spec.slot); }
+  void clip_closed(std::unique_ptr<Clip> clip) override {
+    closed.push_back(clip->spec.slot);
+    if (clip->handed_back) handed_back = std::move(clip);
+  }
   void client_violated(ClipSlot slot) override { violated.push_back(slot); }
   void contract_violated(ClipSlot slot, Instant) override { exceeded.push_back(slot); }
 
   std::vector<Signal> signals;
   std::vector<ClipSlot> closed, violated, exceeded;
+  std::unique_ptr<Clip> handed_back;
 };
 
 // One channel: its ends at both hosts, and what has come through.
@@ -230,6 +234,23 @@ class TwoHosts {
                                std::move(given.sender_stack)), now);
     channels.push_back(std::move(channel));
     return c;
+  }
+
+  // The clips of both ends, which were handed back, are followed by others with the same queues.
+  void take_over(Channel& c) {
+    const std::unique_ptr<Clip> sent = std::move(observer[0].handed_back), received = std::move(observer[1].handed_back);
+    for (ClipSpec* spec : {&c.sender, &c.receiver}) spec->takes_over = true, ++spec->generation;
+    c.sender.next_label.generation = c.receiver.generation;
+    c.sender.first_message = sent->outgoing->next_message();
+    c.receiver.first_message = received->incoming->next_message();
+    auto in = make_clip(c.receiver, nullptr, received->incoming->hand_over());
+    auto out = make_clip(c.sender, sent->outgoing->hand_over(), nullptr);
+    in->counted = received->counted;
+    out->counted = sent->counted;
+    domain_[1]->open(std::move(in), now);
+    domain_[0]->open(std::move(out), now);
+    domain_[0]->connect(c.sender.slot, c.sender.next_hop, c.sender.next_label);
+    due_[0] = due_[1] = now;
   }
 
   // Publishes messages of the channel's largest size; returns how many there was room for.
