@@ -248,6 +248,7 @@ void Node::State::void_link(std::uint32_t link, const std::string& why) {
   link_void[link] = why;
   std::vector<PathId> all;
   for (const auto& [path, c] : channels) {
+    if (c.rerouting && !c.signalled) continue;  // it is leaving what it had
     const bool uses = c.place.out == link || (c.role != clips::Role::outgoing && c.in_link == link);
     if (uses && promised(c.qos.service) && !c.voided) all.push_back(path);
   }

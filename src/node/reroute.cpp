@@ -172,7 +172,7 @@ void Node::State::rerouted(Channel& c, const Label& next_label) {
   c.rerouting = false;
   c.setup.reset();
   c.handed_back = Label{};
-  c.why.clear();
+  c.why = c.voided ? "void since before its route changed" : "";
   ++c.reroutes;
   awaited.erase(c.origin);
   if (c.role == clips::Role::outgoing) emit(ConnectClip{c.place.worker, *c.slot, c.next_hop, next_label});

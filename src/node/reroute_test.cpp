@@ -159,6 +159,19 @@ TEST(Reroute, no_room_on_the_new_route_and_both_ends_are_told_within_a_lease_and
   EXPECT_EQ(d.world.leftovers(), "");
 }
 
+TEST(Reroute, a_link_that_fails_with_its_route_does_not_make_void_what_leaves_it) {
+  Diamond d{4};
+  d.world.run(ms(50));
+  d.change({2});
+  d.world.give(0, LinkVoided{0, "the cable is out"});
+  d.world.run(ms(300));
+  EXPECT_EQ(clips_of(d.world, 2), 0U);
+  d.world.give(0, LinkRestored{0});
+  d.world.run(seconds{2});
+  EXPECT_EQ(clips_of(d.world, 2), 1U) << "tried again within the lease";
+  EXPECT_TRUE(d.sender->notices.empty());
+}
+
 TEST(Reroute, refused_on_the_first_new_way_it_takes_the_next_in_their_order) {
   Diamond d{6, 1, second_is_narrow};
   d.world.run(ms(50));

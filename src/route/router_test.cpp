@@ -1,4 +1,5 @@
 #include "route/router.hpp"
+#include "route/watch.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -118,6 +119,31 @@ TEST_F(KernelRouterTest, SeesARouteChange) {
   EXPECT_EQ(router.next_hop(ip("10.7.1.1"))->link, 1u);
   ASSERT_TRUE(run("ip route replace 10.7.0.0/16 via 10.1.0.254"));
   EXPECT_EQ(router.next_hop(ip("10.7.1.1")), (Hop{ip("10.1.0.254"), 0, false}));
+}
+
+TEST_F(KernelRouterTest, KnowsTheOtherWaysInTheOrderOfTheirMetricsThenShorterPrefixes) {
+  ASSERT_TRUE(run("ip route add 10.0.0.0/8 via 10.1.0.252 && "
+                  "ip route add 10.7.0.0/16 via 10.1.0.253 metric 30 && ip route add 10.7.0.0/16 via 10.2.0.254 metric 10 && "
+                  "ip route add 10.7.0.0/16 via 10.2.0.253 metric 20"));
+  KernelRouter router({index_va_, index_wa_});
+  EXPECT_EQ(router.alternatives(ip("10.7.1.1")), (std::vector<Hop>{{ip("10.2.0.254"), 1, false},
+                                                                   {ip("10.2.0.253"), 1, false},
+                                                                   {ip("10.1.0.253"), 0, false},
+                                                                   {ip("10.1.0.252"), 0, false}}));
+  EXPECT_TRUE(router.alternatives(ip("192.0.2.1")).empty());
+}
+
+TEST_F(KernelRouterTest, WatchHearsOfEveryChangeAndOfNothingElse) {
+  Watch watch;
+  EXPECT_FALSE(watch.changed());
+  for (const char* change : {"ip route add 10.7.0.0/16 via 10.2.0.254", "ip route replace 10.7.0.0/16 via 10.1.0.254",
+                             "ip route del 10.7.0.0/16", "ip -6 route add 2001:db8:7::/64 via 2001:db8:1::fe", "ip link set wa down"}) {
+    ASSERT_TRUE(run(change)) << change;
+    EXPECT_TRUE(watch.changed()) << change;
+    usleep(300'000);  // what follows of itself: carriers, addresses
+    (void)watch.changed();
+    EXPECT_FALSE(watch.changed()) << change;
+  }
 }
 
 TEST_F(KernelRouterTest, KnowsThisHost) {
