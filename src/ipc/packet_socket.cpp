@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -38,6 +39,13 @@ void collect(const msghdr& head, std::vector<Fd>& descriptors) {
   }
 }
 
+ssize_t length_of_next(int socket) noexcept {
+  constexpr int flags = MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT;
+  const ssize_t length = recv(socket, nullptr, 0, flags);
+  // The other side closed with words of ours unread. What it had said before is still there, behind this error.
+  return length < 0 && errno == ECONNRESET ? recv(socket, nullptr, 0, flags) : length;
+}
+
 }  // namespace
 
 Transfer send_packet(int socket, std::span<const std::byte> message, std::span<const int> descriptors) noexcept {
@@ -60,7 +68,10 @@ Transfer send_packet(int socket, std::span<const std::byte> message, std::span<c
 }
 
 Transfer receive_packet(int socket, std::vector<std::byte>& message, std::vector<Fd>& descriptors) {
-  message.resize(request_bytes_max);
+  // Not to zero room for the longest for each short one: how long it is, is asked first.
+  const ssize_t length = length_of_next(socket);
+  if (length < 0) return outcome_of_error();
+  message.resize(std::min(static_cast<std::size_t>(length), request_bytes_max));
   iovec part{message.data(), message.size()};
   alignas(cmsghdr) std::array<char, ancillary_bytes> ancillary{};
   msghdr head{};
@@ -68,9 +79,7 @@ Transfer receive_packet(int socket, std::vector<std::byte>& message, std::vector
   head.msg_iovlen = 1;
   head.msg_control = ancillary.data();
   head.msg_controllen = ancillary.size();
-  ssize_t got = recvmsg(socket, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  // The other side closed with words of ours unread. What it had said before is still there, behind this error.
-  if (got < 0 && errno == ECONNRESET) got = recvmsg(socket, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const ssize_t got = recvmsg(socket, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got < 0) return outcome_of_error();
   collect(head, descriptors);
   if (got == 0) return Transfer::closed;
