@@ -7,19 +7,9 @@
 #include "admission/sweep.hpp"
 
 namespace rtchan::admission {
-namespace {
-
-bool valid_settings(const StageSettings& s) {
-  return Duration{0} <= s.base_blocking && s.base_blocking <= duration_limit &&
-         Duration{0} <= s.granularity && s.granularity <= duration_limit && s.supply.valid() &&
-         s.utilisation_limit_ppm <= 1'000'000;
-}
-
-}  // namespace
-
 EdfPolicy::EdfPolicy(const StageSettings& settings, unsigned finest_bits)
-    : index_(valid_settings(settings) ? settings : StageSettings{}, finest_bits),
-      valid_settings_(valid_settings(settings)) {}
+    : index_(settings.valid() ? settings : StageSettings{}, finest_bits),
+      valid_settings_(settings.valid()) {}
 
 std::expected<void, StageRefusal> EdfPolicy::plausible(const Candidate& candidate) const {
   if (!valid_settings_ || !valid(candidate)) return std::unexpected(StageRefusal{.reason = Reason::invalid});

@@ -86,10 +86,10 @@ struct Question {
   StageSettings settings{.utilisation_limit_ppm = 1'000'000};
   PolicyOptions options{};
   std::vector<Task> existing;
-  Candidate candidate{};
+  Task candidate{};  // delay: as large as it may be; 0: any will do
 };
 
-Task read_task(const Json& object, const std::string& where, bool with_d, std::optional<BadField>& bad) {
+Task read_task(const Json& object, const std::string& where, bool exists, std::optional<BadField>& bad) {
   Fields f(object, where, bad);
   Task t;
   t.service = Duration{f.integer("C", std::nullopt, 1)};
@@ -100,7 +100,7 @@ Task read_task(const Json& object, const std::string& where, bool with_d, std::o
   t.input_jitter = Duration{f.integer("jitter", 0, 0)};
   t.burst = static_cast<std::uint32_t>(f.integer("burst", 1, 1, std::numeric_limits<std::uint32_t>::max()));
   t.activity_ppm = static_cast<std::uint32_t>(f.integer("activity_ppm", 1'000'000, 0, 1'000'000));
-  if (with_d) t.delay = Duration{f.integer("d", std::nullopt, 1)};
+  t.delay = Duration{f.integer("d", exists ? std::nullopt : std::optional<std::int64_t>{0}, 1)};
   f.nothing_else();
   return t;
 }
@@ -129,7 +129,7 @@ std::optional<Question> read_question(const Json& json, std::optional<BadField>&
     }
   }
   StageSettings& s = q.settings;
-  s.granularity = Duration{f.integer("eps", 0, 0)};
+  s.granularity = Duration{f.integer("eps", 0, 0, 1)};
   s.base_blocking = Duration{f.integer("b0", 0, 0)};
   s.utilisation_limit_ppm = static_cast<std::uint32_t>(f.integer("limit_ppm", 1'000'000, 0, 1'000'000));
   s.supply = read_supply(f.part("supply"), bad);
@@ -170,6 +170,35 @@ std::expected<Duration, StageRefusal> answer(const Question& q, std::optional<Ba
   return policy->test(q.candidate);
 }
 
+bool fits(const std::expected<Duration, StageRefusal>& least, const Question& q) {
+  return least && (q.candidate.delay == Duration{0} || *least <= q.candidate.delay);
+}
+
+// The smallest period (largest rate) at which the refused channel fits, all else equal: there it does, and one unit below it
+// does not. None: at no rate, or it would take long to say. A larger period keeps fitting whatever fits.
+std::optional<std::int64_t> fitting_period(Question q) {
+  constexpr std::uint64_t steps = 50'000;  // of each of some hundred questions
+  q.settings.step_limit = steps;
+  bool complex = false;
+  const auto fits_at = [&](std::int64_t period) {
+    q.candidate.period = Duration{period};
+    std::optional<BadField> bad;
+    const auto result = answer(q, bad);
+    complex = complex || (!result && result.error().reason == Reason::too_complex);
+    return fits(result, q);
+  };
+  std::int64_t low = q.candidate.period.count(), high = low;  // low: does not fit
+  while (!complex && !fits_at(high = std::min(high * 2, duration_limit.count()))) {
+    if (high == duration_limit.count()) return std::nullopt;
+    low = high;
+  }
+  while (!complex && high - low > 1) {
+    const std::int64_t middle = low + (high - low) / 2;
+    (fits_at(middle) ? high : low) = middle;
+  }
+  return complex ? std::nullopt : std::optional{high};
+}
+
 Decision not_understood(const BadField& bad, std::uint64_t line_number) {
   Json out = {{"error", bad.field.empty() ? bad.text : bad.field + " " + bad.text},
               {"field", bad.field},
@@ -188,11 +217,12 @@ Decision decide(std::string_view line, std::uint64_t line_number) {
   const auto result = answer(*question, bad);
   if (bad) return not_understood(*bad, line_number);
   Json out;
-  if (result) {
-    out["min_delay"] = result->count();
-  } else {
-    out["refused"] = name(result.error().reason);
-    if (result.error().binding_time.count() > 0) out["binding_time"] = result.error().binding_time.count();
+  if (result) out["min_delay"] = result->count();
+  if (!fits(result, *question)) {
+    const StageRefusal why = result ? StageRefusal{.reason = Reason::delay} : result.error();
+    out["refused"] = name(why.reason);
+    if (why.binding_time.count() > 0) out["binding_time"] = why.binding_time.count();
+    if (const auto period = fitting_period(*question)) out["fitting_T"] = *period;
   }
   return {out.dump(), true};
 }

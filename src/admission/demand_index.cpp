@@ -141,6 +141,8 @@ struct DemandIndex::Question {
   const std::int64_t end;  // nothing can be late from here on (a larger delay would only shorten it)
   std::int64_t delay;
   std::uint64_t steps = 0;
+  std::uint64_t looked_at = 0;  // deadlines, one by one
+  bool too_many = false;        // of them
   std::expected<Duration, StageRefusal> refusal = Duration{0};
 
   Question(const Candidate& c, const DemandIndex& index)
@@ -224,12 +226,14 @@ bool DemandIndex::expand(Question& q, const Stretch& bucket) const {
   ++work_.expansions;
   const std::uint32_t k = bucket.first;
   const std::int64_t begin = sums_.edge(k), end = sums_.edge(k + 1);
-  const auto& events = store_.events_in(k, sums_.empty(k));
-  if (events.size() > EventStore::bucket_events_max ||
-      (end - begin) / q.period > std::int64_t{EventStore::bucket_events_max}) {
-    if (approximate(q, bucket)) return true;  // too many to look at: by the bounds alone, on the safe side
-    return q.refuse(Reason::too_complex, begin);
+  const std::uint64_t most = std::min<std::uint64_t>(settings_.step_limit - q.looked_at, EventStore::bucket_events_max);
+  const auto& events = store_.events_in(k, sums_.empty(k), most);
+  const auto own_inputs = static_cast<std::uint64_t>(q.input_service == 0 ? 0 : (end - begin) / q.period + 1);
+  if (events.size() + own_inputs > most) {
+    q.too_many = true;
+    return false;
   }
+  q.looked_at += events.size() + own_inputs;
   work_.swept += events.size();
 
   const std::int64_t longest = sums_.blocked(k);
@@ -243,6 +247,12 @@ bool DemandIndex::expand(Question& q, const Stretch& bucket) const {
                           : infinity;
   std::int64_t jobs = q.jobs_before(begin);
   std::int64_t due = q.delay + jobs * q.period;  // its first deadline that is not counted in `jobs`
+  const auto count_own = [&](std::int64_t until) {  // at once: there may be millions between two of the others
+    until = std::min(until, q.end);
+    if (due >= until) return;
+    jobs = q.jobs_before(until);
+    due = q.delay + jobs * q.period;
+  };
   std::int64_t lowest = no_deadline, lowest_at = begin;
   std::int64_t t = begin;
   std::int64_t supply = sums_.supply(k);
@@ -251,14 +261,14 @@ bool DemandIndex::expand(Question& q, const Stretch& bucket) const {
         std::min(own_input_at, i < events.size() ? std::min(events[i].at, end) : end);
     const std::int64_t blocked = blocking_falls ? blocking_at(k, t) : longest;
     const std::int64_t demand = h + std::min(input, most_input) + blocked;
-    for (; due < next && due < q.end; due += q.period) ++jobs;
+    count_own(next);
     if (jobs * q.service > supply - demand) {
       const Wide raised = raise(q.delay, q.candidate, settings_, {t, next, supply - demand, demand}, q.end, q.steps);
       if (raised != q.delay) {
         q.delay = narrow(raised);
         jobs = q.jobs_before(begin);
         due = q.delay + jobs * q.period;
-        for (; due < next && due < q.end; due += q.period) ++jobs;
+        count_own(next);
       }
     }
     if (next >= end) break;
@@ -344,8 +354,17 @@ std::expected<Duration, StageRefusal> DemandIndex::walk(Question& q, const Place
     bool settled = false;
     if (k % DemandSums::group == 0) settled = settle(q, s = sums_.group_at(k, before));
     if (!settled) settled = settle(q, s = sums_.bucket_at(k, before));
-    if (!settled) {
-      if (!(exact ? expand(q, s) : approximate(q, s))) return q.refusal;
+    if (!settled && exact && !q.too_many && !expand(q, s)) {
+      if (!q.too_many) return q.refusal;
+      ++work_.fallbacks;  // far fewer may matter to it, which ends with the busy period
+      const auto plain = smallest_delay_edf(tasks(), q.candidate, settings_, grid_);
+      if (plain || plain.error().reason != Reason::too_complex) return plain;
+    }
+    if (!settled && (!exact || q.too_many)) {
+      if (!approximate(q, s)) {
+        if (q.too_many) q.refuse(Reason::too_complex, sums_.edge(s.first));  // not that it is infeasible
+        return q.refusal;
+      }
       if (!exact && q.delay > enough.count()) break;
     }
     before = s.after;

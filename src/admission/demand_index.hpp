@@ -6,6 +6,10 @@
 // where the slack at its *end*, which is known exactly, is too small, the candidate's jobs are pushed past the end. A group
 // that neither settles is walked bucket by bucket, and only where a bucket is not settled either are the deadlines inside
 // (event_store.hpp) swept one by one (an *expansion*), which also makes the bucket's bound exact again.
+//
+// A question looks at StageSettings::step_limit deadlines at most. Beyond that it is given to the plain sweep, which knows where the
+// busy period ends; and what that finds too complex (refuses to answer), to the bounds alone: then, and only then, the answer may
+// be larger than the exact one, never smaller.
 #pragma once
 
 #include <cstdint>
@@ -61,7 +65,7 @@ class DemandIndex {
   bool settle(Question& q, const Stretch& s) const;
   void push_past_witness(Question& q, const Stretch& bucket) const;
   bool approximate(Question& q, const Stretch& bucket) const;
-  bool expand(Question& q, const Stretch& bucket) const;
+  bool expand(Question& q, const Stretch& bucket) const;  // false: refused, or q.too_many
   void list_blockers(std::uint32_t k) const;
   [[nodiscard]] std::int64_t blocking_at(std::uint32_t k, std::int64_t t) const;  // after list_blockers(k)
   struct Place {  // where a walk has come to

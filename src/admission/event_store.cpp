@@ -61,23 +61,23 @@ void EventStore::remove(const Flow& flow) {
 
 // --- looking at a bucket ------------------------------------------------------------------------------------------
 
-void EventStore::enumerate(const FlowClass& flows, std::int64_t from, std::int64_t to) const {
-  for (std::size_t i = 0; i < flows.offset.size(); ++i) {
+void EventStore::enumerate(const FlowClass& flows, std::int64_t from, std::int64_t to, std::size_t most) const {
+  for (std::size_t i = 0; i < flows.offset.size() && events_.size() <= most; ++i) {
     const std::int64_t period = flows.period[i];
     std::int64_t at = first_at(flows.offset[i], period, flows.inverse[i], from);
-    for (; at < to && events_.size() <= bucket_events_max; at += period)
+    for (; at < to && events_.size() <= most; at += period)
       events_.push_back({at, flows.work[i]});
   }
 }
 
-const std::vector<EventStore::Event>& EventStore::recount(std::uint32_t k) const {
+const std::vector<EventStore::Event>& EventStore::recount(std::uint32_t k, std::size_t most) const {
   events_.clear();
   for (std::uint32_t group = 0; group <= grid_.class_of(grid_.edge(k)); ++group)
-    enumerate(flows_[group], grid_.edge(k), grid_.edge(k + 1));
+    enumerate(flows_[group], grid_.edge(k), grid_.edge(k + 1), most);
   return events_;
 }
 
-const std::vector<EventStore::Event>& EventStore::events_in(std::uint32_t k, bool empty) const {
+const std::vector<EventStore::Event>& EventStore::events_in(std::uint32_t k, bool empty, std::size_t most) const {
   if (known_at_[k] < known_max) {
     Known& known = known_[known_at_[k]];
     known.used = ++clock_;
@@ -85,7 +85,9 @@ const std::vector<EventStore::Event>& EventStore::events_in(std::uint32_t k, boo
     return known.events;
   }
   events_.clear();
-  if (!empty) (void)recount(k);
+  most = std::min(most, bucket_events_max);
+  if (!empty) (void)recount(k, most);
+  if (events_.size() > most) return events_;
   std::ranges::sort(events_);
   if (events_.size() > known_events_max) return events_;
   Known& known = room_for(events_.size());

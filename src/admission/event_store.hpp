@@ -15,7 +15,7 @@ namespace rtchan::admission {
 
 class EventStore {
  public:
-  static constexpr std::size_t bucket_events_max = 1'000'000;  // more are not looked at one by one
+  static constexpr std::size_t bucket_events_max = 1'000'000;  // of a bucket: more are not listed
 
   struct Event {
     std::int64_t at;
@@ -36,10 +36,11 @@ class EventStore {
     if (known_at_[k] < known_max) note(k, flow, at, count, false);
   }
 
-  // In order of time. Valid until the next call. More than bucket_events_max: the rest is left out.
-  [[nodiscard]] const std::vector<Event>& events_in(std::uint32_t k, bool empty) const;
+  // In order of time. Valid until the next call. If there are more than `most` or bucket_events_max, a few more than that,
+  // of no use but to be counted.
+  [[nodiscard]] const std::vector<Event>& events_in(std::uint32_t k, bool empty, std::size_t most) const;
   // The same by counting anew, out of order; keeps nothing.
-  [[nodiscard]] const std::vector<Event>& recount(std::uint32_t k) const;
+  [[nodiscard]] const std::vector<Event>& recount(std::uint32_t k, std::size_t most = bucket_events_max) const;
   // Calls visit(flow) for every flow.
   template <class Visit>
   void each_flow(Visit&& visit) const {
@@ -69,7 +70,7 @@ class EventStore {
   static constexpr std::size_t kept_events_max = 2'000'000;  // of all
   static constexpr std::size_t noted_max = 256;              // or a quarter of the bucket's events; then they are worked in
 
-  void enumerate(const FlowClass& flows, std::int64_t from, std::int64_t to) const;
+  void enumerate(const FlowClass& flows, std::int64_t from, std::int64_t to, std::size_t most) const;
   void note(std::uint32_t k, const Flow& flow, std::int64_t at, std::int64_t count, bool comes);
   void work_in(Known& known) const;
   void forget(Known& known) const;

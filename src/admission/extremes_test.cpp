@@ -45,7 +45,7 @@ class Edges {
   StageSettings settings() {
     StageSettings s;
     s.base_blocking = Duration{pick(0, 1) * number()};
-    s.granularity = Duration{pick(0, 3) == 0 ? number() : 0};
+    s.granularity = Duration{pick(0, 1)};
     s.utilisation_limit_ppm = pick(0, 1) == 0 ? 1'000'000 : 990'000;
     s.step_limit = 2'000;
     if (pick(0, 3) == 0) {
@@ -133,6 +133,21 @@ TEST(Extremes, NoSettingsArePromisedAnything) {
     EXPECT_FALSE(make_policy("edf", s)->test(c));
     EXPECT_FALSE(smallest_delay_edf({}, c, s));
   }
+}
+
+// Blocking by a piece of 64 less 63 is promised to nobody: times are not multiples of a granularity beyond the unit.
+TEST(Extremes, AGranularityBeyondTheUnitIsRefused) {
+  const Candidate c{.service = Duration{64}, .period = Duration{6'400}, .chunk = Duration{64}, .last = Duration{64}};
+  for (const std::int64_t eps : {-1, 0, 1, 2, 64}) {
+    StageSettings s;
+    s.granularity = Duration{eps};
+    const bool sound = eps == 0 || eps == 1;
+    EXPECT_EQ(smallest_delay_edf({}, c, s).has_value(), sound) << eps;
+    EXPECT_EQ(smallest_delay_d_order({}, c, s).has_value(), sound) << eps;
+    EXPECT_EQ(smallest_delay_envelope({}, c, s).has_value(), sound) << eps;
+    EXPECT_EQ(make_policy("edf", s)->test(c).has_value(), sound) << eps;
+  }
+  EXPECT_NE(decide(R"({"eps":64,"new":{"C":64,"T":6400}})").json.find(R"("field":"eps")"), std::string::npos);
 }
 
 // Bytes that look like questions, with every kind of damage.

@@ -14,12 +14,6 @@ std::unexpected<StageRefusal> refuse(Reason reason, Wide when = 0) {
   return std::unexpected(StageRefusal{.reason = reason, .binding_time = duration(when)});
 }
 
-bool valid_settings(const StageSettings& s) {
-  return Duration{0} <= s.base_blocking && s.base_blocking <= duration_limit &&
-         Duration{0} <= s.granularity && s.granularity <= duration_limit && s.supply.valid() &&
-         s.utilisation_limit_ppm <= 1'000'000;
-}
-
 // The longest busy period that a violation can lie in: least L with
 // L = inv( max(0, b0-eps) + sum of everything that arrives in L ). Infinity: not found within the limit.
 std::int64_t busy_period(std::span<const Task> tasks, const Candidate& extra, const StageSettings& s) {
@@ -176,7 +170,7 @@ std::expected<Duration, StageRefusal> smallest_delay_edf(std::span<const Task> e
                                                          const StageSettings& settings,
                                                          const TimeGrid& grid) {
   const auto well_formed = [](const Task& t) { return valid(t); };
-  if (!valid(candidate) || !valid_settings(settings) || !std::ranges::all_of(existing, well_formed))
+  if (!valid(candidate) || !settings.valid() || !std::ranges::all_of(existing, well_formed))
     return refuse(Reason::invalid);
   if (candidate.service > candidate.period) return refuse(Reason::utilisation);
   const auto load = load_verdict(existing, &candidate, settings);
@@ -235,7 +229,7 @@ std::expected<Duration, StageRefusal> smallest_delay_envelope(std::span<const Ta
                                                               const Candidate& candidate,
                                                               const StageSettings& settings) {
   const auto well_formed = [](const Task& t) { return valid(t); };
-  if (!valid(candidate) || !valid_settings(settings) || !std::ranges::all_of(existing, well_formed))
+  if (!valid(candidate) || !settings.valid() || !std::ranges::all_of(existing, well_formed))
     return refuse(Reason::invalid);
   if (!settings.supply.whole() || candidate.input_service.count() > 0) return refuse(Reason::infeasible);
   std::vector<Task> tasks(existing.begin(), existing.end());
