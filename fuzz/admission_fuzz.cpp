@@ -69,19 +69,21 @@ void decisions(Numbers n) {
     const std::int64_t a = n.positive(bits), b = n.positive(bits);
     s.supply = {Duration{std::min(a, b)}, Duration{std::max(a, b)}, {}, 0};
   }
-  s.step_limit = 3'000;
+  s.step_limit = 400;  // sets that take more are for the tests: what is rare is found by trying much
   const unsigned finest = kind & 1 ? 10 : 2;
   EdfPolicy policy(s, finest);
   std::vector<std::pair<EntryId, Task>> present;
-  for (int i = 0; i < 12 && !n.empty(); ++i) {
+  for (int i = 0; i < 8 && !n.empty(); ++i) {
     const Candidate c = candidate(n, bits);
     std::vector<Task> existing;
     for (const auto& [id, task] : present) existing.push_back(task);
     const auto sweep = smallest_delay_edf(existing, c, s, TimeGrid{finest});
-    const auto paper = smallest_delay_d_order(existing, c, s);
-    const auto envelope = smallest_delay_envelope(existing, c, s);
-    if (sweep && paper) expect(*paper >= *sweep);
-    if (sweep && envelope) expect(*envelope >= *sweep);
+    if (n.byte() % 4 == 0) {
+      const auto paper = smallest_delay_d_order(existing, c, s);
+      const auto envelope = smallest_delay_envelope(existing, c, s);
+      if (sweep && paper) expect(*paper >= *sweep);
+      if (sweep && envelope) expect(*envelope >= *sweep);
+    }
     const auto answer = policy.test(c, Duration{0});
     const auto complex = [](const auto& r) { return !r && r.error().reason == Reason::too_complex; };
     if (sweep) expect(answer && *answer == *sweep);
@@ -95,8 +97,8 @@ void decisions(Numbers n) {
       policy.release(present.front().first);
       present.erase(present.begin());
     }
-    (void)policy.burst_bound();
   }
+  (void)policy.burst_bound();
   expect(policy.size() == present.size());
 }
 

@@ -8,8 +8,8 @@
 
 namespace rtchan::admission {
 EdfPolicy::EdfPolicy(const StageSettings& settings, unsigned finest_bits)
-    : index_(settings.valid() ? settings : StageSettings{}, finest_bits),
-      valid_settings_(settings.valid()) {}
+    : index_(valid(settings) ? settings : StageSettings{}, finest_bits),
+      valid_settings_(valid(settings)) {}
 
 std::expected<void, StageRefusal> EdfPolicy::plausible(const Candidate& candidate) const {
   if (!valid_settings_ || !valid(candidate)) return std::unexpected(StageRefusal{.reason = Reason::invalid});

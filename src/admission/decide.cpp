@@ -177,7 +177,7 @@ bool fits(const std::expected<Duration, StageRefusal>& least, const Question& q)
 // The smallest period (largest rate) at which the refused channel fits, all else equal: there it does, and one unit below it
 // does not. None: at no rate, or it would take long to say. A larger period keeps fitting whatever fits.
 std::optional<std::int64_t> fitting_period(Question q) {
-  constexpr std::uint64_t steps = 50'000;  // of each of some hundred questions
+  constexpr std::uint64_t steps = 20'000;  // of each of some hundred questions
   q.settings.step_limit = steps;
   bool complex = false;
   const auto fits_at = [&](std::int64_t period) {

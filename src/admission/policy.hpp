@@ -47,9 +47,7 @@ struct StageRefusal {
 // What is configured for a stage, whatever the policy.
 struct StageSettings {
   Duration base_blocking{};  // b0: blocking by what is not a channel (best-effort frame, wake-up latency)
-  // eps: 0 is exact in continuous time, 1 on an integer time line. No other: what blocks for q starts at the latest one unit
-  // before it hurts, so a larger eps would be unsafe unless all times are multiples of it, and those can be divided by it.
-  Duration granularity{};
+  Duration granularity{};    // eps: 0 is exact in continuous time; 1 on an integer time line
   Supply supply{};
   InputBound input_bound{};  // CPUs: what the wires into the worker can bring; none: as much as the channels say
   std::uint32_t utilisation_limit_ppm =
@@ -57,10 +55,6 @@ struct StageSettings {
   std::uint64_t step_limit = 50'000'000;  // deadlines or iterations before `too_complex`
   Duration burst_cap{2'000'000};  // most that burst_bound() ever allows: how long a channel that has just
                                   // been admitted may find the device occupied
-  [[nodiscard]] bool valid() const noexcept {
-    return Duration{0} <= base_blocking && base_blocking <= duration_limit && Duration{0} <= granularity &&
-           granularity <= Duration{1} && supply.valid() && utilisation_limit_ppm <= 1'000'000;
-  }
 };
 
 class AdmissionPolicy {

@@ -1,34 +1,46 @@
 #include "admission/supply.hpp"
 
+#include <algorithm>
+
 #include "admission/arithmetic.hpp"
 
 namespace rtchan::admission {
 namespace {
 
-// sbf(t) - loss(t), t >= 0; may fall and may be negative.
-Wide net(const Supply& s, Wide t) noexcept {
-  const Wide q = s.quantum.count();
-  const Wide p = s.period.count();
-  Wide served = t;
+// sbf(t) - loss(t), t >= 0; may fall and may be negative. Int: 64 bits do where t < 2^43.
+template <class Int>
+Int net(const Supply& s, Int t) noexcept {
+  const Int q = s.quantum.count();
+  const Int p = s.period.count();
+  Int served = t;
   if (q != p) {
-    const Wide x = t - (p - q);
+    const Int x = t - (p - q);
     served = 0;
     if (x >= 0) {
-      const Wide k = x / p;
-      const Wide in_period = x - k * p - (p - q);
+      const Int k = x / p;
+      const Int in_period = x - k * p - (p - q);
       served = k * q + (in_period > 0 ? in_period : 0);
     }
   }
-  return served - s.loss_burst.count() - ceil_div(t * s.loss_ppm, 1'000'000);
+  const Int lost = s.loss_ppm == 0 ? 0 : (t * s.loss_ppm + 999'999) / 1'000'000;
+  return served - s.loss_burst.count() - lost;
 }
 
 // The latest instant <= t at which a stretch of service ends: there sbf - loss has its last local maximum.
-Wide last_peak(const Supply& s, Wide t) noexcept {
-  const Wide q = s.quantum.count();
-  const Wide p = s.period.count();
+template <class Int>
+Int last_peak(const Supply& s, Int t) noexcept {
+  const Int q = s.quantum.count();
+  const Int p = s.period.count();
   // Service runs in [2(P-Q) + kP, 2(P-Q) + kP + Q], k = 0, 1, ...
-  const Wide since = t - 2 * (p - q) - q;
+  const Int since = t - 2 * (p - q) - q;
   return since < 0 ? 0 : t - since % p;
+}
+
+template <class Int>
+Int available(const Supply& s, Int t) noexcept {
+  Int best = net(s, t);
+  if (s.quantum != s.period) best = std::max(best, net(s, last_peak(s, t)));
+  return std::max<Int>(best, 0);
 }
 
 }  // namespace
@@ -39,12 +51,8 @@ bool Supply::valid() const noexcept {
 }
 
 Duration Supply::available_in_gaps(Duration t) const noexcept {
-  Wide best = net(*this, t.count());
-  if (quantum != period) {
-    const Wide peak = net(*this, last_peak(*this, t.count()));
-    if (peak > best) best = peak;
-  }
-  return duration(best > 0 ? best : 0);
+  if (t.count() < std::int64_t{1} << 43) return Duration{admission::available<std::int64_t>(*this, t.count())};
+  return duration(admission::available<Wide>(*this, t.count()));
 }
 
 Duration Supply::time_for(Duration work) const noexcept {

@@ -137,6 +137,11 @@ class Blocking {
 
 }  // namespace
 
+bool valid(const StageSettings& s) noexcept {
+  return Duration{0} <= s.base_blocking && s.base_blocking <= duration_limit && Duration{0} <= s.granularity &&
+         s.granularity <= Duration{1} && s.supply.valid() && s.utilisation_limit_ppm <= 1'000'000;
+}
+
 LoadVerdict load_verdict(std::span<const Task> tasks, const Candidate* extra, const StageSettings& settings) {
   const Wide rate = Wide{settings.supply.rate_q40()} << (utilisation_bits - 40);
   Wide high = extra ? utilisation(*extra) : 0;
@@ -170,7 +175,7 @@ std::expected<Duration, StageRefusal> smallest_delay_edf(std::span<const Task> e
                                                          const StageSettings& settings,
                                                          const TimeGrid& grid) {
   const auto well_formed = [](const Task& t) { return valid(t); };
-  if (!valid(candidate) || !settings.valid() || !std::ranges::all_of(existing, well_formed))
+  if (!valid(candidate) || !valid(settings) || !std::ranges::all_of(existing, well_formed))
     return refuse(Reason::invalid);
   if (candidate.service > candidate.period) return refuse(Reason::utilisation);
   const auto load = load_verdict(existing, &candidate, settings);
@@ -229,7 +234,7 @@ std::expected<Duration, StageRefusal> smallest_delay_envelope(std::span<const Ta
                                                               const Candidate& candidate,
                                                               const StageSettings& settings) {
   const auto well_formed = [](const Task& t) { return valid(t); };
-  if (!valid(candidate) || !settings.valid() || !std::ranges::all_of(existing, well_formed))
+  if (!valid(candidate) || !valid(settings) || !std::ranges::all_of(existing, well_formed))
     return refuse(Reason::invalid);
   if (!settings.supply.whole() || candidate.input_service.count() > 0) return refuse(Reason::infeasible);
   std::vector<Task> tasks(existing.begin(), existing.end());

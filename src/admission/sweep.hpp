@@ -12,6 +12,10 @@
 
 namespace rtchan::admission {
 
+// Whether the settings are in range. Of granularities 0 and 1 only: what blocks for q starts at the latest one unit before it
+// hurts, so a larger one would be unsafe unless all times are multiples of it, and those can be divided by it.
+[[nodiscard]] bool valid(const StageSettings& settings) noexcept;
+
 // Whether the stage may carry this much at all, decided without rounding where it matters: exact when the
 // limit is 1'000'000 ppm (then U = 1 passes if b0 <= eps and the supply is whole).
 enum class LoadVerdict : std::uint8_t { below, full, above };  // full: U = 1 exactly

@@ -135,6 +135,27 @@ TEST(Plan, TheNearestContractsAreAdmittedAndNotFarFromWhatIsRefused) {
   EXPECT_FALSE(with(100, bytes + bytes / 50));
 }
 
+// Over a router and beside others: the delay that is said to fit holds for the whole route, and a hundredth less does not.
+TEST(Plan, TheNearestDelayIsAdmittedOverTheWholeRouteAndLessIsNot) {
+  const std::string before = host("a") + host("r") + host("b") + link("a", "r") + link("r", "b") +
+                             channel("a", "b", 100, 20'000, 60, 2) + channel("r", "b", 50, 10'000, 40, 2);
+  const Network network = network_of(before + channel("a", "b", 50, 20'000, 5));
+  const Outcome out = evaluate(network);
+  ASSERT_EQ(out.first_refused, 4u) << "messages of 1.7 ms on each of two links, behind others of as much";
+  ASSERT_TRUE(out.nearest && out.nearest->delay);
+  const auto with = [&](Duration delay) {
+    ChannelGroup asked = network.channels.back();
+    asked.qos.max_delay = delay;
+    Network again = network;
+    again.channels.back() = asked;
+    return !evaluate(again).first_refused.has_value();
+  };
+  EXPECT_GT(*out.nearest->delay, 5ms);
+  EXPECT_TRUE(with(*out.nearest->delay));
+  EXPECT_FALSE(with(*out.nearest->delay * 99 / 100));
+  EXPECT_EQ(out.nearest->way_at_delay.size(), 3u);
+}
+
 TEST(Plan, AskingLeavesNoTrace) {
   const Network network = network_of(diamond() + channel("a", "b", 100, 1000, 40, 3));
   const Routes routes{network};
