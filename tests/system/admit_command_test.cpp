@@ -165,7 +165,7 @@ TEST(AdmitCommand, HintsAreAdmittedAndOneUnitLessIsNot) {
   std::vector<Case> asked;
   std::string questions;
   const char* policies[] = {"edf", "d_order"};
-  for (int i = 0; i < 600; ++i) {
+  for (int i = 0; i < 2'000; ++i) {
     Case c{"", pick(0, 20), {}, {}, {}, {}};
     for (int n = pick(1, 4); n > 0; --n) {
       const int period = pick(100, 1'000), service = pick(10, period / 3);
