@@ -305,6 +305,37 @@ TEST(Channel, delay_that_is_too_short_is_answered_by_one_that_is_not) {
   EXPECT_EQ(sender.created.size(), 1U);
 }
 
+// Over two routers, which others use too. What may take longer bunches more on its way, so each stage needs a little more the more
+// is asked for: over several hops what a refusal names may have to be asked for once more.
+TEST(Channel, delays_that_refusals_name_soon_lead_to_one_that_can_be_kept) {
+  World world{4};
+  world.listen(3, 80);
+  App& others = world.start(1);
+  for (int i = 0; i < 6; ++i) world.create(others, 3, 80, guaranteed(900 + 100 * i, 600, ms(20)));
+  world.run(ms(50));
+  ASSERT_EQ(others.created.size(), 6U);
+  App& sender = world.start(0);
+  std::size_t created = 0;
+  for (const double rate : {100.0, 1'000.0, 3'000.0}) {
+    for (const std::uint32_t bytes : {100U, 1'400U, 9'000U}) {
+      Duration asked = us(300);
+      for (int attempt = 0; attempt < 4 && sender.created.size() == created; ++attempt) {
+        sender.failed.clear();
+        world.create(sender, 3, 80, guaranteed(rate, bytes, asked));
+        world.run(ms(300));
+        if (sender.failed.empty()) continue;
+        const Refusal& why = sender.failed[0].error.refusal;
+        ASSERT_EQ(why.resource, Resource::delay) << sender.failed[0].error.text;
+        ASSERT_GT(why.fitting_delay, asked);
+        asked = why.fitting_delay;
+      }
+      ASSERT_EQ(sender.created.size(), ++created) << rate << "/s of " << bytes << " bytes";
+      world.destroy(sender, sender.created.back().channel);  // at its least delays it leaves others nothing
+      world.run(settle);
+    }
+  }
+}
+
 TEST(Channel, agent_says_no) {
   World world{2};
   App& receiver = world.listen(1, 80);
