@@ -64,7 +64,7 @@ void Applications::create_one(const Deed& deed, std::uint32_t number) {
   c.state = Channel::State::asked;
   c.asked_at = world_.now();
   c.asked_by = apps_[from].session;
-  ++world_.totals().setups;
+  if (number < first_probe_) ++world_.totals().setups;
 
   Qos qos;
   qos.service = c.best_effort ? ServiceClass::best_effort : ServiceClass::guaranteed;
@@ -206,7 +206,7 @@ void Applications::take(std::uint32_t app, const ipc::Created& r) {
   c.source_session = apps_[app].session;
   c.at_source = r.channel;
   of_end_[key(c.source_session, c.at_source)] = {found->second, false};
-  ++world_.totals().created;
+  if (found->second < first_probe_) ++world_.totals().created;
   if (End* end = world_.machine(c.from_host).end_of(c.source_session, c.at_source)) {
     end->said = found->second;
     c.way = world_.watch().way_of(c.from_host, *end);
@@ -221,7 +221,7 @@ void Applications::take(std::uint32_t, const ipc::Failed& r) {
   ++c.answers;
   world_.watch().answered(found->second);
   c.state = Channel::State::failed;
-  ++world_.totals().refused;
+  if (found->second < first_probe_) ++world_.totals().refused;
   if (world_.tracing()) world_.trace(fmt::format("channel {} is refused: {}", found->second, r.error.text));
 }
 

@@ -66,6 +66,9 @@ class Applications {
   void kill(std::uint32_t app);
   void host_gone(std::uint32_t host);  // sessions end without a word
   void kill_all();
+  // Channels from this number on are not the script's: they are counted nowhere.
+  void probes_from(std::int64_t channel) noexcept { first_probe_ = static_cast<std::size_t>(channel); }
+  [[nodiscard]] std::size_t first_probe() const noexcept { return first_probe_; }
 
   void hear(std::uint32_t host, node::ReplyTo& reply);
   void take_word(std::uint32_t number);
@@ -111,6 +114,7 @@ class Applications {
   std::deque<Act> acts_;
   std::vector<std::uint32_t> free_words_, free_acts_;
   std::uint32_t sessions_ = 0, requests_ = 0;
+  std::size_t first_probe_ = SIZE_MAX;
 };
 
 }  // namespace rtchan::sim

@@ -118,6 +118,18 @@ void Watch::answered(std::uint32_t number) {
   }
 }
 
+void Watch::every_probe() {
+  const Applications& all = world_.applications();
+  for (auto i = all.first_probe(); i < all.channels().size(); ++i) {
+    const Channel& c = all.channels()[i];
+    if (c.state != Channel::State::created) {
+      wrong(fmt::format("all is mended, and no channel can be set up from host{} to host{}", c.from_host, c.to_host));
+    } else if (world_.workers() && (c.handed_over != 1 || !flows_[i].under_way.empty())) {
+      wrong(fmt::format("all is mended, and a channel from host{} to host{} delivers nothing", c.from_host, c.to_host));
+    }
+  }
+}
+
 void Watch::every_answer() {
   const Applications& all = world_.applications();
   for (std::uint32_t i = 0; i < all.channels().size(); ++i) {

@@ -58,6 +58,7 @@ class Watch {
   // --- answers
   void answered(std::uint32_t channel);
   void every_answer();
+  void every_probe();                // what was asked for when all was mended is there
 
   // --- messages
   void published(const MessageName& message, std::uint32_t length, Instant at);

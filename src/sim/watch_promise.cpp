@@ -31,7 +31,7 @@ Instant Watch::deadline(const Channel& c, const Message& m) const { return m.log
 void Watch::published(const MessageName& name, std::uint32_t, Instant at) {
   if (flows_.size() <= name.channel) flows_.resize(name.channel + 1);
   flows_[name.channel].under_way.push_back({name.index, at});
-  ++world_.totals().messages;
+  if (name.channel < world_.applications().first_probe()) ++world_.totals().messages;
 }
 
 void Watch::sighted(const Machine& machine, const MessageName& name, Instant local) {
@@ -59,7 +59,7 @@ void Watch::missing(std::uint32_t channel, const Message& m, const char* when) {
 
 void Watch::delivered(const Machine& machine, ClipSlot slot, const std::optional<MessageName>& name, std::uint32_t length,
                       std::uint64_t, Duration) {
-  ++world_.totals().delivered;
+  if (!name || name->channel < world_.applications().first_probe()) ++world_.totals().delivered;
   if (!name) return wrong(fmt::format("host{} delivers what nobody has said ({} bytes)", machine.host(), length));
   const auto& channels = world_.applications().channels();
   if (name->channel >= channels.size() || name->channel >= flows_.size()) return wrong("a message of no channel is delivered");

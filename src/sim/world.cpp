@@ -18,7 +18,11 @@ using std::chrono::milliseconds;
 constexpr Duration wire_jitter = microseconds{5};
 constexpr Duration margin = milliseconds{500};  // clips are closed, stages idle once
 
-enum Stage : std::uint32_t { stage_heal, stage_standing, stage_end };
+constexpr std::int64_t probing_user = 4'000;
+constexpr Duration probing = std::chrono::seconds{3};
+constexpr std::uint32_t probed_hosts_most = 64;  // larger networks are not probed: the channels would be too many at a hub
+
+enum Stage : std::uint32_t { stage_heal, stage_standing, stage_empty, stage_probed, stage_end };
 
 std::string seconds(Instant at) {
   const auto ns = (at - Instant{std::chrono::seconds{1}}).count();
@@ -269,6 +273,26 @@ void World::heal() {
   }
 }
 
+// Whatever has been, now that nothing is broken and nobody is there, two neighbours can talk to each other, and the first host to the last.
+void World::probe() {
+  if (tracing()) trace("everybody tries once more");
+  const auto app = static_cast<std::uint32_t>(applications_->apps().size());
+  for (std::uint32_t h = 0; h < hosts(); ++h) {
+    applications_->start(Deed{Duration{}, Verb::start}.set("app", app + h).set("host", h).set("uid", probing_user));
+  }
+  const auto channel = static_cast<std::int64_t>(applications_->channels().size());
+  applications_->probes_from(channel);
+  auto ask = [&, number = channel](std::uint32_t from, std::uint32_t to) mutable {
+    Deed deed{Duration{}, Verb::create};
+    deed.set("channel", number++).set("from", app + from).set("to", app + to).set("best_effort", 1);
+    applications_->create(deed.set("bytes", 64).set("patience_ms", probing / milliseconds{1} - 500).set("messages", 1));
+  };
+  for (std::uint32_t l = 0; l < joints_.size(); ++l) {
+    ask(l % 2 == 0 ? joints_[l].a : joints_[l].b, l % 2 == 0 ? joints_[l].b : joints_[l].a);
+  }
+  if (hosts() > 2 && routes_->way(0, hosts() - 1).size() <= limits::hops) ask(0, hosts() - 1);
+}
+
 void World::stage(std::uint32_t number) {
   switch (number) {
     case stage_heal:
@@ -279,7 +303,16 @@ void World::stage(std::uint32_t number) {
       watch_->standing();
       if (tracing()) trace("every application ends");
       applications_->kill_all();
-      return agenda_.enter(now_ + lease_ + longest_delay_ + margin, What::stage, stage_end);
+      return agenda_.enter(now_ + lease_ + longest_delay_ + margin, What::stage, stage_empty);
+    case stage_empty:
+      watch_->nothing_left();
+      if (hosts() > probed_hosts_most) return agenda_.enter(now_, What::stage, stage_end);
+      probe();
+      return agenda_.enter(now_ + probing, What::stage, stage_probed);
+    case stage_probed:
+      watch_->every_probe();
+      applications_->kill_all();
+      return agenda_.enter(now_ + lease_ + margin, What::stage, stage_end);
     case stage_end:
       watch_->nothing_left();
       watch_->every_packet();

@@ -78,6 +78,7 @@ class World {
   void boot(std::uint32_t host);
   void crash(std::uint32_t host);
   void heal();
+  void probe();
   void stage(std::uint32_t number);
   void count_node(Machine& machine);
   Outcome outcome();
