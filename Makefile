@@ -6,6 +6,7 @@
 #   make instructions  what an admission decision costs, in instructions, against the stored figures (valgrind)
 #   make million   10^6 small sets: admission against brute force, its index against the plain sweep
 #   make refute    promises over a chain of links, against a model of their own (python)
+#   make campaign [FIRST=1 SEEDS=1000000]  the simulator's long run, goes on where it was interrupted
 #   make asan | tsan | tidy | fuzz | bench | model        make install [PREFIX=/usr/local] [DESTDIR=]
 #
 # JOBS=n sets the parallelism of builds (default: the number of cores).
@@ -17,10 +18,10 @@ PREFIX ?= /usr/local
 PROGRAMS := rtc rtcd rtc-canary
 FUZZ_SECONDS ?= 60
 
-.PHONY: help deps configure build all check test demo bench instructions asan tsan tidy fuzz model million refute install clean
+.PHONY: help deps configure build all check test demo bench instructions campaign asan tsan tidy fuzz model million refute install clean
 
 help:
-	@sed -n '3,11s/^# \{0,1\}//p' Makefile
+	@sed -n '3,12s/^# \{0,1\}//p' Makefile
 
 deps:
 	@scripts/install-deps.sh
@@ -55,6 +56,12 @@ instructions:
 	cmake --preset bench
 	cmake --build $(BUILD) -j $(JOBS) --target admission_rate
 	bench/instructions.sh $(BUILD)
+
+FIRST ?= 1
+SEEDS ?= 1000000
+campaign: configure
+	cmake --build $(BUILD) -j $(JOBS) --target rtc
+	scripts/campaign.sh $(BUILD) $(FIRST) $(SEEDS)
 
 asan tsan:
 	cmake --preset $@
