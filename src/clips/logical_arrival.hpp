@@ -1,6 +1,7 @@
 // Policing by logical arrival:  l(m) = max(g(m), l(m-1) + T),  g = the worker's first sight of the message.
-// A message with l - g > (B-1)*T exceeds its contract: it is held until l (shaping) or refused, and a refused
-// message leaves l unchanged. So whatever a source does, its messages arrive here at least T apart.
+// A message with l - g > (B-1)*T + J exceeds its contract: it is held until l (shaping) or refused, and a refused
+// message leaves l unchanged. So whatever a source does, its messages arrive here at least T apart. J is the worker's own
+// (limits::sight_jitter): of two messages that a source hands over T apart the first may be seen late and the second at once.
 //
 // A worker that was kept from looking (the machine was taken away) dates what it then finds from the instant at which it
 // should have looked, `since`: as early as a source that keeps its contract could have sent it. Otherwise one pause
@@ -15,6 +16,7 @@
 #include <cstdint>
 
 #include "base/fifo.hpp"
+#include "base/limits.hpp"
 #include "base/time.hpp"
 #include "clips/spec.hpp"
 
@@ -25,7 +27,7 @@ class LogicalArrivals {
   // `messages`: how many may be sighted and not yet taken.
   LogicalArrivals(const Contract& contract, Policing policing, std::size_t messages)
       : period_(contract.period),
-        tolerance_(contract.period * static_cast<std::int64_t>(std::max(contract.burst, 1u) - 1)),
+        tolerance_(contract.period * static_cast<std::int64_t>(std::max(contract.burst, 1u) - 1) + limits::sight_jitter),
         policing_(policing),
         runs_(messages) {}
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/limits.hpp"
 #include "sim/watch.hpp"
 #include "sim/world.hpp"
 
@@ -42,7 +43,7 @@ void Watch::sighted(const Machine& machine, const MessageName& name, Instant loc
     return wrong(fmt::format("message {} of channel {} is sighted twice", name.index, name.channel));
   }
   const Instant logical = std::max(local, flow.last_logical + c.period);
-  m->exceeds = c.refuse && logical - local > c.period * (static_cast<std::int64_t>(c.burst) - 1);
+  m->exceeds = c.refuse && logical - local > c.period * (static_cast<std::int64_t>(c.burst) - 1) + limits::sight_jitter;
   m->logical = machine.clock().truth(logical);
   if (!m->exceeds) flow.last_logical = logical;
 }
