@@ -33,7 +33,8 @@ enum class ServiceClass : std::uint8_t {
 // Traffic contract: in every interval of t seconds at most max_burst + max_rate * t messages, each of at
 // most max_message_bytes. Each message is delivered (readable at the receiver) within max_delay of its
 // logical arrival l(m) = max(hand-over(m), l(m-1) + 1/max_rate); a source that keeps its contract sees at most
-// max_delay + (max_burst - 1)/max_rate from hand-over.
+// max_delay + (max_burst - 1)/max_rate from hand-over, and how late rtcd may see a message (1 ms at most, unless the host is kept
+// from running).
 struct Qos {
   ServiceClass service = ServiceClass::guaranteed;
   double max_rate = 0;                  // messages per second, 0.001 ... 10,000,000 (best effort: 0 = no limit of its own)
