@@ -270,35 +270,26 @@ wire::Refuse Books::explain(const PathId& path, std::span<const admission::Stage
 }
 
 std::optional<Duration> Books::least_delay(const Plan& plan, const Place& place) const {
-  Duration needed = plan.before.minima + plan.before.propagation;
-  if (place.out) needed += config_.links[*place.out].propagation;
-  for (const admission::StageRequest& request : stage_requests(plan, place)) {
-    const auto least = ledger_.test({request.stage, request.candidate, Duration{0}});
-    if (!least) return std::nullopt;
-    needed += *least;
-  }
-  return needed;
-}
-
-bool Books::would_fit(const Plan& plan, const Place& place) const {
-  if (unserved(PathId{}, plan, place)) return false;
+  if (unserved(PathId{}, plan, place)) return std::nullopt;
   Minima minima;
   const Duration propagation = place.out ? config_.links[*place.out].propagation : Duration{0};
-  if (plan.admitted) {
-    Duration needed = plan.before.minima + plan.before.propagation + propagation;
-    const auto requests = stage_requests(plan, place);
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      // What a second, tight attempt would get.
-      const auto least = ledger_.test({requests[i].stage, requests[i].candidate, Duration{0}});
-      if (!least) return false;
-      needed += *least;
-      (i == 0 ? minima.cpu : minima.link) = std::max(*least, requests[i].enough);
-    }
-    if (needed > plan.max_delay) return false;
+  Duration needed = plan.before.minima + plan.before.propagation + propagation;
+  const auto requests = stage_requests(plan, place);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const auto least = ledger_.test({requests[i].stage, requests[i].candidate, Duration{0}});
+    if (!least) return std::nullopt;
+    needed += *least;
+    (i == 0 ? minima.cpu : minima.link) = std::max(*least, requests[i].enough);
   }
   const Sizes sizes = reach(plan, minima, propagation).sizes;
   const Pool& packets = packets_[place.worker];
-  return sizes.queue_bytes <= memory_.size - memory_.used && sizes.packet_buffers <= packets.size - packets.used;
+  const bool room = sizes.queue_bytes <= memory_.size - memory_.used && sizes.packet_buffers <= packets.size - packets.used;
+  return room ? std::optional{needed} : std::nullopt;
+}
+
+bool Books::would_fit(const Plan& plan, const Place& place) const {
+  const auto needed = least_delay(plan, place);
+  return needed && (!plan.admitted || *needed <= plan.max_delay);
 }
 
 bool Books::commit(const PathId& path, const Plan& plan, const Place& place, const Delays& delays, const Sizes& sizes) {

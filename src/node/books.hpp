@@ -58,8 +58,8 @@ class Books {
     Reach reach{};
   };
   std::expected<Held, wire::Refuse> reserve(const PathId& path, const Plan& plan, const Place& place);
-  // The delay from the source to the end of this node that a tight attempt would be promised; nullopt: a stage refuses. Of an
-  // admitted service. Changes nothing.
+  // The delay from the source to the end of this node that a tight attempt would be promised; nullopt: reserve() would refuse.
+  // Changes nothing.
   [[nodiscard]] std::optional<Duration> least_delay(const Plan& plan, const Place& place) const;
   // Whether reserve() would succeed and leave the rest of the route no less than no time. Changes nothing.
   [[nodiscard]] bool would_fit(const Plan& plan, const Place& place) const;

@@ -119,9 +119,8 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
     if (c.rerouting) made.slots_most = c.queue.slots;
     return made;
   };
-  c.plan = std::make_unique<Plan>(plan(setup));
-  auto held = books.reserve(c.path, *c.plan, c.place);
-  if (held) held = ask_for_enough(c, *std::move(held), setup, plan);
+  c.plan = std::make_unique<Plan>();
+  auto held = reserve_here(c, setup, plan);
   if (!held) {
     held.error().hop = own_address();
     held.error().fitting_rate_nano =
@@ -158,23 +157,26 @@ std::expected<rtcop::Reserved, wire::Refuse> Node::State::try_reserve(Channel& c
   return answer;
 }
 
-// A request for less time than is needed already is refused at its destination, by a delay that could be kept. That is more
-// than the minima of what was asked for: what may take longer on its way to us may bunch more. So it is counted as if it had
-// asked for enough.
-std::expected<Books::Held, wire::Refuse> Node::State::ask_for_enough(Channel& c, Books::Held held, wire::Setup setup,
-                                                                     const std::function<Plan(const wire::Setup&)>& plan) {
+// What may take longer on its way to us may bunch more here, which costs input at arrival and buffers. Where that is in the way,
+// the stages before are held to less: by the stretch that goes on with the set-up, within which the destination shares out the
+// slack. What they were told by theirs stays true, since none is given more than that.
+std::expected<Books::Held, wire::Refuse> Node::State::reserve_here(Channel& c, wire::Setup& setup,
+                                                                   const std::function<Plan(const wire::Setup&)>& plan) {
+  *c.plan = plan(setup);
+  auto held = books.reserve(c.path, *c.plan, c.place);
   if (!c.plan->admitted) return held;
   const Duration propagation = c.place.out ? config.links[*c.place.out].propagation : Duration{0};
-  const Duration needed = setup.promised.minima + setup.promised.propagation + propagation + held.minima.cpu + held.minima.link;
-  if (needed <= setup.qos.max_delay) return held;
-  books.release(c.path, now);
-  setup.qos.max_delay = needed;
-  for (int attempt = 0; attempt < 8; ++attempt) {
-    *c.plan = plan(setup);
-    const auto least = books.least_delay(*c.plan, c.place);
-    if (!least || *least <= setup.qos.max_delay) break;
-    setup.qos.max_delay = *least;
-  }
+  const wire::Promised& before = setup.promised;
+  if (held && before.minima + before.propagation + propagation + held->minima.cpu + held->minima.link <= setup.qos.max_delay) return held;
+  if (held) books.release(c.path, now);  // or it would stand in its own way
+  const std::uint64_t less = narrowed(setup, c.role, [&](std::uint64_t stretch) {
+    wire::Setup narrower = setup;
+    narrower.promised.stretch = stretch;
+    return books.least_delay(plan(narrower), c.place);
+  });
+  if (!held && less == before.stretch) return held;
+  setup.promised.stretch = less;
+  *c.plan = plan(setup);
   return books.reserve(c.path, *c.plan, c.place);
 }
 
@@ -274,11 +276,11 @@ std::optional<wire::Refuse> Node::State::take_memory(Channel& c, const Sizes& si
   auto over = over_quota(s, sizes.queue_bytes);
   if (!over) {
     c.queue_offset = s.arena.take(sizes.queue_bytes);
-    if (!c.queue_offset) over = Error{Errc::exhausted, "the session's shared memory is full", {}};
+    if (!c.queue_offset) over = Error{Errc::refused, "the session's shared memory is full", {}};
   }
   if (over) {
     auto why = refusal(c.path, over->code, over->text);
-    why.resource = over->code == Errc::exhausted ? Resource::memory : Resource::quota;
+    why.resource = over->code == Errc::refused ? Resource::memory : Resource::quota;
     return why;
   }
   c.queue_bytes = sizes.queue_bytes;
@@ -305,7 +307,8 @@ void Node::State::open_clip(const rtcop::OpenClip& open) {
   Channel& c = *channel(open.path);
   c.delays = final_delays(*c.plan, c.minima, open.terms);
   const Sizes final = sizes(*c.plan, c.delays);
-  if (!books.commit(c.path, *c.plan, c.place, c.delays, final)) {
+  const bool bunches_more = c.plan->admitted && c.role != clips::Role::outgoing && c.delays.previous > largest_previous(*c.plan);
+  if (bunches_more || !books.commit(c.path, *c.plan, c.place, c.delays, final)) {
     engine_step(rtcop::OpenFailed{c.path, "the reservation does not cover what was committed"});
     return;
   }

@@ -14,7 +14,7 @@ std::uint64_t fitting_rate_nano(const wire::Setup& refused, const std::function<
     wire::Setup slower = refused;
     slower.qos.period = Duration{period};
     slower.qos.rate_nano = nano_per_period / static_cast<std::uint64_t>(period);
-    slower.promised.stretch = UINT64_MAX;  // at a lower rate the buffers upstream reach further: packets may bunch more here
+    slower.promised.stretch = 0;  // as little slack before us as need be: so the last attempt asks
     return fits(slower);
   };
   std::int64_t low = refused.qos.period.count();  // does not fit

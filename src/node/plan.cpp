@@ -25,6 +25,7 @@ constexpr std::uint32_t best_effort_slots = 16;
 constexpr std::uint32_t best_effort_packets = 32;
 
 constexpr Duration no_time{0};
+constexpr std::uint64_t any_stretch = std::uint64_t{1} << 40;  // of a microsecond, that is more than the longest delay
 
 // What comes while a worker is taken away may be late, but it need not be lost or hold up its source: buffers for that
 // many messages more. Costs memory only.
@@ -164,6 +165,28 @@ Duration largest_previous(const Plan& plan) {
   return before.last_minimum + std::min(Duration{static_cast<std::int64_t>(share)}, by_stretch);
 }
 
+// A larger stretch only makes J larger, so what fits at all fits from none up to some largest one. That is sought (to a part in
+// 64) with some of the delay left for the stages to come: what may bunch more takes longer here.
+std::uint64_t narrowed(const wire::Setup& setup, clips::Role role, const std::function<std::optional<Duration>(std::uint64_t)>& least) {
+  const wire::Promised& before = setup.promised;
+  const auto at_best = least(0);
+  if (!at_best || *at_best > setup.qos.max_delay) return before.stretch;
+  const Duration enough = *at_best + (setup.qos.max_delay - *at_best) / (role == clips::Role::incoming ? 4 : 8);
+  const auto fits = [&](std::uint64_t stretch) {
+    const auto needed = least(stretch);
+    return needed && *needed <= enough;
+  };
+  // Beyond that the request itself is the bound.
+  const std::uint64_t most = before.minima > no_time ? rtcop::stretch(before.minima, setup.qos.max_delay) + 1 : any_stretch;
+  std::uint64_t low = 0, high = std::min(before.stretch, most);
+  if (fits(high)) return before.stretch;
+  while (high - low > 1 + low / 64) {
+    const std::uint64_t middle = low + (high - low) / 2;
+    (fits(middle) ? low : high) = middle;
+  }
+  return low;
+}
+
 Reach reach(const Plan& plan, const Minima& minima, Duration propagation) {
   Reach r;
   r.delays.previous = largest_previous(plan);
@@ -178,7 +201,7 @@ Reach reach(const Plan& plan, const Minima& minima, Duration propagation) {
   const std::uint32_t packet_bound = std::max(modest_packet_buffers, r.sizes.packet_buffers);
   const Duration sum = plan.before.minima + minima.cpu + minima.link;
   const Duration left = std::max(no_time, plan.max_delay - sum - plan.before.propagation - propagation);
-  std::uint64_t stretch = rtcop::stretch(sum, sum + left) + 1;
+  std::uint64_t stretch = std::min(rtcop::stretch(sum, sum + left) + 1, plan.before.stretch);
   grow(stretch);
   const auto too_much = [&] {
     const bool too_long = plan.slots_most != 0 && r.sizes.slots > plan.slots_most && stretch > 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -69,6 +70,10 @@ struct Reach {
 [[nodiscard]] Duration room_on_link(const Plan& plan, Duration left);
 // Largest delay that the stage before may be given: how much its packets may bunch at our input.
 [[nodiscard]] Duration largest_previous(const Plan& plan);
+// The largest Promised::stretch with which the channel fits here, when it does not with what came; as it came if it never does.
+// `least`: Books::least_delay() under that stretch.
+[[nodiscard]] std::uint64_t narrowed(const wire::Setup& setup, clips::Role role,
+                                     const std::function<std::optional<Duration>(std::uint64_t)>& least);
 
 // How often the channel sends, by its extensions (tag_activity); nullopt: not understood.
 [[nodiscard]] std::optional<std::uint32_t> activity_of(std::span<const Extension> extensions);

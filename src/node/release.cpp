@@ -46,13 +46,32 @@ void Node::State::gone(const rtcop::Gone& event) {
   forget_if_done(event.path);
 }
 
-// Refused, but perhaps not for good: with exact minima where the first try took more room than it had to, or a
+// What a channel is refused for that takes less of the delay it asks for might be granted: input that bunches less, smaller
+// buffers, or the delay itself. First every stage at its exact minimum; then without any slack, so that no stage has more from
+// those before it than it must: if that is refused, so is every other way of sharing out the delay.
+bool Node::State::less_may_do(const Channel& c, const wire::Refuse& why) const {
+  if (c.setup->tight && c.setup->promised.stretch == 0) return false;
+  if (why.resource == Resource::delay) return why.code == Errc::refused;
+  if (why.resource == Resource::cpu) return why.code == Errc::refused && why.hop != own_address();
+  const bool held = why.code == Errc::refused || why.code == Errc::permission_denied;
+  return held && (why.resource == Resource::memory || why.resource == Resource::quota);
+}
+
+// What is refused for the moment only (`again`) may have some slack yet.
+void Node::State::ask_for_less(Channel& c, const wire::Refuse& why) {
+  if (why.again && (c.setup->tight || why.resource != Resource::delay)) return;
+  if (c.setup->tight) c.setup->promised.stretch = 0;
+  c.setup->tight = true;
+}
+
+// Refused, but perhaps not for good: with less where the first try took more room than it had to, or a
 // moment later where others were being set up or torn down. Randomly, since two who refused each other would meet again.
 bool Node::State::try_again(Channel& c, const rtcop::Gone& event) {
   constexpr std::uint32_t attempts_most = 8;
   constexpr Duration first_pause = std::chrono::milliseconds{5};
   if (c.left || closing || c.clip != ClipState::none || !event.refusal || c.attempts >= attempts_most) return false;
-  if (event.refusal->code != Errc::refused) return false;
+  const bool less = less_may_do(c, *event.refusal);
+  if (event.refusal->code != Errc::refused && !less) return false;
   Duration pause{0};
   const std::uint32_t smaller = event.refusal->fragment_bytes;
   if (smaller != 0 && (c.fragment_bytes == 0 || smaller < c.fragment_bytes)) {
@@ -60,11 +79,11 @@ bool Node::State::try_again(Channel& c, const rtcop::Gone& event) {
   } else if (event.refusal->again) {
     pause = first_pause + Duration{static_cast<std::int64_t>(
                               random.below(static_cast<std::uint64_t>(first_pause.count()) << c.attempts))};
-  } else if (event.refusal->resource != Resource::delay || c.setup->tight) {
+  } else if (!less) {
     return false;
   }
   if (now + pause >= c.give_up) return false;
-  if (event.refusal->resource == Resource::delay) c.setup->tight = true;
+  if (less) ask_for_less(c, *event.refusal);
   give_queue_back(c);
   release_reservation(c);
   set_timer(now + pause, Due::retry, c.path);

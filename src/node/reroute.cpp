@@ -100,7 +100,7 @@ bool Node::State::go_on_rerouting(Channel& c, const rtcop::Gone& event) {
   if (c.role == clips::Role::outgoing) {
     if (event.refusal && event.refusal->code == Errc::peer_gone) return false;
     if (event.refusal && event.refusal->fragment_bytes != 0) c.fragment_bytes = event.refusal->fragment_bytes;
-    if (event.refusal && event.refusal->resource == Resource::delay) c.setup->tight = true;
+    if (event.refusal && less_may_do(c, *event.refusal)) ask_for_less(c, *event.refusal);
     const bool tells = event.refusal && event.refusal->code != Errc::timed_out;  // what the one before said tells more
     if (tells) c.why = fmt::format("the route has changed, and on the new one: {} at {}", event.refusal->text, event.refusal->hop.text());
   }

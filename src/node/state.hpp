@@ -147,8 +147,8 @@ struct Node::State {
   [[nodiscard]] std::expected<rtcop::Reserved, wire::Refuse> try_reserve(Channel& c, const rtcop::Reserve& ask);
   [[nodiscard]] std::optional<NextHop> next_way(const Channel& c, const rtcop::Reserve& ask) const;
   void give_up_way(Channel& c);
-  [[nodiscard]] std::expected<Books::Held, wire::Refuse> ask_for_enough(Channel& c, Books::Held held, wire::Setup setup,
-                                                                        const std::function<Plan(const wire::Setup&)>& plan);
+  [[nodiscard]] std::expected<Books::Held, wire::Refuse> reserve_here(Channel& c, wire::Setup& setup,
+                                                                      const std::function<Plan(const wire::Setup&)>& plan);
   [[nodiscard]] std::optional<wire::Refuse> place_channel(Channel& c, const rtcop::Reserve& ask);
   [[nodiscard]] std::optional<wire::Refuse> cut_packets(const Channel& c, wire::Promised& promised) const;
   [[nodiscard]] std::optional<wire::Refuse> find_listener(Channel& c);
@@ -175,6 +175,8 @@ struct Node::State {
   void gone(const rtcop::Gone& event);
   void gone_outgoing(Channel& c, const rtcop::Gone& event);
   bool try_again(Channel& c, const rtcop::Gone& event);
+  [[nodiscard]] bool less_may_do(const Channel& c, const wire::Refuse& why) const;
+  void ask_for_less(Channel& c, const wire::Refuse& why);
   void gone_incoming(Channel& c, const rtcop::Gone& event);
   void close_clip(Channel& c, clips::CloseMode mode);
   void clip_closed(std::uint32_t worker, ClipSlot slot);
