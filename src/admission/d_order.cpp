@@ -12,11 +12,13 @@ namespace {
 // One priority level: everything that can run before, or instead of, the subject.
 class Level {
  public:
+  // `work`: of the whole question so far.
   Level(const Task& subject, std::span<const Task> above, Duration longest_below,
-        const StageSettings& settings)
+        const StageSettings& settings, std::uint64_t& work)
       : subject_(subject),
         above_(above),
         settings_(settings),
+        work_(work),
         blocked_(blocking(std::max(longest_below, settings.base_blocking), settings.granularity)) {}
 
   std::expected<Duration, StageRefusal> response() {
@@ -46,7 +48,7 @@ class Level {
   }
   Wide busy_period() {
     Wide length = 1;
-    for (;;) {
+    while (may_go_on()) {
       Wide work = blocked_ + ceil_div(length, subject_.period.count()) * subject_.service.count() +
                   input(subject_, length);
       for (const Task& t : above_)
@@ -56,12 +58,13 @@ class Level {
       length = next;
       if ((steps_ += above_.size() + 1) > settings_.step_limit) return -1;
     }
+    return -1;
   }
   // When a job finishes whose own and earlier work, except its last chunk, is `base`. A job of higher
   // priority that arrives at the very instant the last chunk could start goes first: floor + 1.
   Wide finish_of(Wide base) {
     Wide start = inverse(base);
-    for (;;) {
+    while (may_go_on()) {
       if (start < 0) return -1;
       Wide work = base + input(subject_, start);
       for (const Task& t : above_)
@@ -71,6 +74,12 @@ class Level {
       start = next;
       if ((steps_ += above_.size() + 1) > settings_.step_limit) return -1;
     }
+    return -1;
+  }
+  // One more sum over everything above, and the searches in the supply that go with it.
+  bool may_go_on() {
+    work_ += above_.size() + 1 + 3 * static_cast<std::uint64_t>(settings_.supply.search_steps());
+    return work_ <= settings_.work_limit;
   }
   static std::unexpected<StageRefusal> give_up() {
     return std::unexpected(StageRefusal{.reason = Reason::too_complex});
@@ -79,6 +88,7 @@ class Level {
   const Task& subject_;
   std::span<const Task> above_;
   const StageSettings& settings_;
+  std::uint64_t& work_;
   Wide blocked_;
   std::uint64_t steps_ = 0;
 };
@@ -94,7 +104,8 @@ std::vector<Task> by_priority(std::span<const Task> existing) {
 
 std::expected<Duration, StageRefusal> response_time(const Task& subject, std::span<const Task> above,
                                                     Duration longest_below, const StageSettings& settings) {
-  return Level(subject, above, longest_below, settings).response();
+  std::uint64_t work = 0;
+  return Level(subject, above, longest_below, settings, work).response();
 }
 
 std::expected<Duration, StageRefusal> smallest_delay_d_order(std::span<const Task> existing,
@@ -112,21 +123,21 @@ std::expected<Duration, StageRefusal> smallest_delay_d_order(std::span<const Tas
 
   // Step 4. `order` is rearranged so that [0, place) is above the new channel at index `place`, the rest
   // below.
+  std::uint64_t work = 0;
   std::size_t place = order.size();
   order.push_back(with_delay(candidate, candidate.service));
   while (place > 0) {
     // Is the channel just above the new one still in time when the new one passes it? Undecided counts as no.
     std::swap(order[place - 1], order[place]);
     const Task& passed = order[place];
-    const auto response =
-        response_time(passed, std::span(order).first(place), longest_below[place], settings);
+    const auto response = Level(passed, std::span(order).first(place), longest_below[place], settings, work).response();
     if (!response || *response > passed.delay) {
       std::swap(order[place - 1], order[place]);
       break;
     }
     --place;
   }
-  auto own = response_time(order[place], std::span(order).first(place), longest_below[place], settings);
+  auto own = Level(order[place], std::span(order).first(place), longest_below[place], settings, work).response();
   if (!own) return own;
   if (*own > duration_limit) return std::unexpected(StageRefusal{.reason = Reason::infeasible});
   const auto has_input = [](const Candidate& c) { return c.input_service > Duration{0}; };

@@ -7,12 +7,14 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
+#include <set>
 #include <vector>
 
 #include "admission/d_order.hpp"
 #include "admission/policy.hpp"
 #include "admission/shares.hpp"
 #include "admission/sweep.hpp"
+#include "base/limits.hpp"
 
 namespace rtchan::admission {
 namespace {
@@ -81,6 +83,22 @@ class Fields {
   std::vector<std::string> known_;
 };
 
+// One JSON value, if no object in it says anything twice: which of the two would count?
+std::optional<Json> parse(std::string_view line, std::optional<BadField>& bad) {
+  std::vector<std::set<std::string>> open;  // keys so far of the objects that are being read
+  const auto watch = [&](int, Json::parse_event_t event, const Json& value) {
+    if (event == Json::parse_event_t::object_start) open.emplace_back();
+    if (event == Json::parse_event_t::object_end) open.pop_back();
+    if (event != Json::parse_event_t::key) return true;
+    const auto key = value.get<std::string>();
+    if (!open.back().insert(key).second && !bad) bad = BadField{key, "is given twice in one object"};
+    return true;
+  };
+  Json json = Json::parse(line, watch, false);
+  if (json.is_discarded()) bad = BadField{"", "not a JSON object"};
+  return bad ? std::nullopt : std::optional{std::move(json)};
+}
+
 struct Question {
   std::string policy = "edf";
   StageSettings settings{.utilisation_limit_ppm = 1'000'000};
@@ -133,6 +151,8 @@ std::optional<Question> read_question(const Json& json, std::optional<BadField>&
   s.base_blocking = Duration{f.integer("b0", 0, 0)};
   s.utilisation_limit_ppm = static_cast<std::uint32_t>(f.integer("limit_ppm", 1'000'000, 0, 1'000'000));
   s.supply = read_supply(f.part("supply"), bad);
+  s.step_limit = limits::admit_steps / static_cast<std::uint64_t>(s.supply.search_steps());
+  s.work_limit = limits::admit_steps;
   q.options.share_ppm = static_cast<std::uint32_t>(f.integer("share_ppm", q.options.share_ppm, 0, 1'000'000));
   q.options.target_ppm =
       static_cast<std::uint32_t>(f.integer("target_ppm", q.options.target_ppm, 0, 1'000'000));
@@ -178,7 +198,8 @@ bool fits(const std::expected<Duration, StageRefusal>& least, const Question& q)
 // does not. None: at no rate, or it would take long to say. A larger period keeps fitting whatever fits.
 std::optional<std::int64_t> fitting_period(Question q) {
   constexpr std::uint64_t steps = 20'000;  // of each of some hundred questions
-  q.settings.step_limit = steps;
+  q.settings.step_limit = std::min(q.settings.step_limit, steps);
+  q.settings.work_limit = std::min(q.settings.work_limit, steps);
   bool complex = false;
   const auto fits_at = [&](std::int64_t period) {
     q.candidate.period = Duration{period};
@@ -209,10 +230,10 @@ Decision not_understood(const BadField& bad, std::uint64_t line_number) {
 }  // namespace
 
 Decision decide(std::string_view line, std::uint64_t line_number) {
-  const Json json = Json::parse(line, nullptr, false);
-  if (json.is_discarded()) return not_understood({"", "not a JSON object"}, line_number);
   std::optional<BadField> bad;
-  const auto question = read_question(json, bad);
+  const auto json = parse(line, bad);
+  if (!json) return not_understood(*bad, line_number);
+  const auto question = read_question(*json, bad);
   if (!question) return not_understood(*bad, line_number);
   const auto result = answer(*question, bad);
   if (bad) return not_understood(*bad, line_number);

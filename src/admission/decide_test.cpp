@@ -190,6 +190,38 @@ TEST(RunAdmit, AnswersInOrderAndReportsWhatItCannotRead) {
   EXPECT_EQ(lines[9], Json({{"min_delay", 7}}));
 }
 
+TEST(Decide, AKeyThatIsGivenTwiceIsAnErrorThatNamesIt) {
+  for (const auto& [line, key] : {std::pair{R"({"policy":"edf","new":{"C":1,"T":5},"policy":"d_order"})", "policy"},
+                                  std::pair{R"({"new":{"C":1,"T":5,"C":2}})", "C"},
+                                  std::pair{R"({"existing":[{"C":1,"T":5,"d":5},{"C":1,"T":5,"d":5,"d":5}],"new":{"C":1,"T":5}})", "d"}}) {
+    const auto decision = decide(line, 3);
+    EXPECT_FALSE(decision.understood) << line;
+    const Json json = Json::parse(decision.json);
+    EXPECT_EQ(json["field"], key) << line;
+    EXPECT_EQ(json["error"], std::string{key} + " is given twice in one object");
+    EXPECT_EQ(json["line"], 3);
+  }
+  EXPECT_TRUE(decide(R"({"existing":[{"C":1,"T":9,"d":5},{"C":1,"T":9,"d":5}],"new":{"C":1,"T":9}})").understood);
+}
+
+// Channels whose busy period is years long beside ones of nanoseconds, on a supply with gaps: hours, if all of it were looked at. The test's
+// time limit is the only clock.
+TEST(Decide, EveryAnswerComesWithinACountedAmountOfWork) {
+  const std::string set =
+      R"("b0":176016001316765,"existing":[{"C":8,"T":72,"q":2,"last":2,"d":11619703602734,"input":4,"jitter":260667},)"
+      R"({"C":97879995,"T":21445964668107172,"q":144,"last":3,"d":3052178366},{"C":1286741,"T":23126953,"q":2,"last":2,"d":1576109835809}],)"
+      R"("new":{"C":20,"T":75790,"q":4,"last":2})";
+  const std::string in_gaps = R"(,"supply":{"P":50980348004551,"Q":42549675761491)";
+  for (const char* policy : {"edf", "d_order"}) {
+    EXPECT_EQ(ask(policy, set + in_gaps + "}"), "too_complex") << policy;
+    EXPECT_EQ(ask(policy, set + in_gaps + R"(,"loss_ppm":1000})"), "too_complex") << policy;
+  }
+  // One level of D_order has many jobs, each of which is looked at below hundreds of others.
+  std::string many;
+  for (int i = 0; i < 400; ++i) many += (i == 0 ? "" : ",") + std::string{R"({"C":1000,"T":800000,"d":400000})"};
+  EXPECT_EQ(ask("d_order", R"("existing":[)" + many + R"(,{"C":1,"T":3,"d":900000000}],"new":{"C":133000,"T":800000})"), "too_complex");
+}
+
 TEST(RunAdmit, StatusZeroWhenAllIsUnderstoodEvenIfRefused) {
   std::istringstream in("{\"existing\":[{\"C\":1,\"T\":1,\"d\":1}],\"new\":{\"C\":1,\"T\":1}}\n");
   std::ostringstream out;

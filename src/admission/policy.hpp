@@ -53,6 +53,7 @@ struct StageSettings {
   std::uint32_t utilisation_limit_ppm =
       980'000;                            // of the supply; 1'000'000: the pure rule of the test itself
   std::uint64_t step_limit = 50'000'000;  // deadlines or iterations before `too_complex`
+  std::uint64_t work_limit = 1'000'000'000;  // d_order: summands of all its iterations together, the searches in the supply included
   Duration burst_cap{2'000'000};  // most that burst_bound() ever allows: how long a channel that has just
                                   // been admitted may find the device occupied
 };

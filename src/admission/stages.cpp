@@ -159,6 +159,7 @@ StageSettings cpu_settings(const CostModel& cost, const PacketFormat& format) no
   s.supply = cost.core;
   s.utilisation_limit_ppm = cost.core_limit_ppm;
   s.step_limit = limits::admission_steps;
+  s.work_limit = limits::admission_work;
   return s;
 }
 
@@ -166,6 +167,7 @@ StageSettings link_settings(const CostModel& cost, const LinkModel& link, Durati
   StageSettings s;
   s.base_blocking = link_blocking(cost, link, visit);
   s.step_limit = limits::admission_steps;
+  s.work_limit = limits::admission_work;
   s.burst_cap = std::max(s.burst_cap, 2 * s.base_blocking);
   return s;
 }

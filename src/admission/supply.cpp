@@ -59,6 +59,13 @@ Duration Supply::time_for(Duration work) const noexcept {
   if (whole()) return work;
   if (work <= Duration{0}) return Duration{0};
   constexpr std::int64_t horizon = std::int64_t{1} << 61;
+  if (loss_ppm == 0) {  // what is lost at once comes first; then so many whole quanta, each a period after the one before
+    const Wide q = quantum.count(), p = period.count();
+    const Wide wanted = Wide{work.count()} + loss_burst.count();
+    const Wide before = (wanted - 1) / q;
+    const Wide when = 2 * (p - q) + before * p + (wanted - before * q);
+    return when > horizon ? Duration::max() : Duration{static_cast<std::int64_t>(when)};
+  }
   // available() never falls, so the least t is found by bisection.
   std::int64_t low = work.count() - 1;  // available(low) < work, since A(t) <= t
   if (low >= horizon || available(Duration{horizon}) < work) return Duration::max();

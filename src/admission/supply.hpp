@@ -37,6 +37,8 @@ struct Supply {
   }
   // Least t with A(t) >= work; Duration::max() if that is beyond 2^61 ns.
   [[nodiscard]] Duration time_for(Duration work) const noexcept;
+  // What time_for() costs at most, in the time that a sum of a few products takes.
+  [[nodiscard]] constexpr int search_steps() const noexcept { return whole() ? 1 : loss_ppm == 0 ? 4 : 200; }
   // Long-run share of the stage, rounded down, in units of 2^-40.
   [[nodiscard]] std::int64_t rate_q40() const noexcept;
 

@@ -53,12 +53,13 @@ void add_plan(CLI::App& root, Chosen& chosen) {
   app->footer(
       "The file lists hosts, links and channels (docs/guide/plan.md); the answer is that of the daemons on "
       "such a network.\n"
-      "Exit status: 0 everything is admitted, 1 something is refused, 2 the file makes no sense.\n"
+      "Exit status: 0 everything is admitted, 1 something is refused, 2 the file makes no sense, 3 the picture could not be "
+      "written.\n"
       "Examples:\n"
       "  rtc plan network.toml\n"
       "  rtc plan network.toml --picture network.svg\n"
       "  rtc plan network.toml --json | jq .first_refused");
-  app->add_option("FILE", options->file, "the network, as TOML")->required()->type_name("");
+  app->add_option("FILE", options->file, "the network, as TOML; - is standard input")->required()->type_name("");
   app->add_flag("--json", options->json, "one JSON object");
   app->add_flag("--brief", options->brief, "without the stages of each channel");
   app->add_option("--picture", options->picture,

@@ -1,7 +1,10 @@
 #include "plan/nearest.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 
 #include "base/limits.hpp"
@@ -9,13 +12,13 @@
 namespace rtchan::plan {
 namespace {
 
-// To three digits, toward the side that is easier to promise. `value` > 0.
+// To three digits, toward the side that is easier to promise, and the double that is nearest to these digits. `value` > 0.
 double rounded(double value, bool up) {
-  const double unit = std::pow(10.0, std::floor(std::log10(value)) - 2);
-  const double units = value / unit;
-  const double whole = std::round(units);
-  if (std::abs(units - whole) < 1e-9) return whole * unit;
-  return (up ? std::ceil(units) : std::floor(units)) * unit;
+  const int exponent = static_cast<int>(std::floor(std::log10(value))) - 2;
+  const double units = value / std::pow(10.0, exponent);
+  double whole = std::round(units);
+  if (std::abs(units - whole) >= 1e-9) whole = up ? std::ceil(units) : std::floor(units);
+  return std::strtod(fmt::format("{:.0f}e{}", whole, exponent).c_str(), nullptr);
 }
 
 // Between a value that is refused and one that is admitted; halves the distance of their logarithms.

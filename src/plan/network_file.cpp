@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -36,12 +37,14 @@ std::optional<HostIndex> host_named(const Reading& r, ConfigTable& t, std::strin
   const auto found = r.hosts.find(name);
   if (found != r.hosts.end()) return found->second;
   std::string all;
-  for (const Host& host : r.network.hosts) {
+  for (HostIndex h = 0; h < r.network.hosts.size(); ++h) {
+    const std::string& known = r.network.hosts[h].name;
+    if (known.empty() || r.hosts.at(known) != h) continue;  // named twice: said where it is defined
     if (all.size() > 200) {
       all += ", ...";
       break;
     }
-    all += fmt::format("{}\"{}\"", all.empty() ? "" : ", ", host.name);
+    all += fmt::format("{}\"{}\"", all.empty() ? "" : ", ", known);
   }
   t.fail(key, fmt::format("there is no host \"{}\"; there are {}", name, all.empty() ? "none" : all));
   return std::nullopt;
@@ -292,8 +295,7 @@ std::expected<Network, FileErrors> parse_network(std::string_view text, std::str
   try {
     table = toml::parse(text, file);
   } catch (const toml::parse_error& error) {
-    return std::unexpected(FileErrors{fmt::format("{}:{}:{}: {}", file, error.source().begin.line,
-                                                  error.source().begin.column, error.description())});
+    return std::unexpected(FileErrors{rtcd::explained(error, text, file)});
   }
   FileErrors errors;
   Reading r;
@@ -313,6 +315,7 @@ std::expected<Network, FileErrors> parse_network(std::string_view text, std::str
 }
 
 std::expected<Network, FileErrors> load_network(const std::filesystem::path& file) {
+  if (file == "-") return parse_network(std::string{std::istreambuf_iterator<char>{std::cin}, {}}, "standard input");
   std::error_code ignored;
   if (std::filesystem::is_directory(file, ignored))
     return std::unexpected(FileErrors{fmt::format("{}: cannot be read: it is a directory", file.string())});

@@ -92,6 +92,26 @@ TEST(PlanFile, AnErrorNamesFileLineKeyAndWhatIsAllowed) {
   EXPECT_THAT(errors_of("[[host]\n"), ElementsAre(HasSubstr("net.toml:1:")));
 }
 
+TEST(PlanFile, AQuoteThatIsNotClosedIsCalledThat) {
+  const auto last = two_hosts.rfind("97Mbit");
+  for (const char* quote : {"\"", "'"}) {
+    for (const char* end : {"\n", "\r\n", ""}) {
+      const std::string text = two_hosts.substr(0, last - 1) + quote + "97Mbit" + end;
+      EXPECT_THAT(errors_of(text), ElementsAre(HasSubstr("closing quote is missing"))) << text;
+      EXPECT_THAT(errors_of(text), ElementsAre(testing::StartsWith("net.toml:7:")));
+    }
+  }
+  EXPECT_THAT(errors_of("[[link]]\nbetween = [\"a, \"b\"]\n"), ElementsAre(HasSubstr("a quote may be missing on this line")));
+  EXPECT_THAT(errors_of("[[link]]\nbetween = [a, \"b\"]\n"), ElementsAre(testing::Not(HasSubstr("quote"))));
+}
+
+TEST(PlanFile, AHostThatIsNamedTwiceIsListedOnce) {
+  EXPECT_THAT(errors_of(two_hosts + "[[host]]\nname = \"a\"\n[[channel]]\nfrom = \"a\"\nto = \"x\"\nrate = \"1/s\"\nsize = 1\ndelay = \"1s\"\n"),
+              testing::Contains(HasSubstr("there is no host \"x\"; there are \"a\", \"b\"")));
+  EXPECT_THAT(errors_of(two_hosts + "[[host]]\nname = \"a\"\n[[channel]]\nfrom = \"a\"\nto = \"x\"\nrate = \"1/s\"\nsize = 1\ndelay = \"1s\"\n"),
+              testing::Not(testing::Contains(HasSubstr("\"b\", \"a\""))));
+}
+
 TEST(PlanFile, AllErrorsAreReportedAtOnce) {
   EXPECT_THAT(
       errors_of("[[host]]\nname = \"a\"\n[[host]]\nname = \"a\"\n[[link]]\nbetween = "

@@ -92,6 +92,19 @@ TEST(Plan, RoutesThatGoInACircleAreFoundOut) {
   EXPECT_EQ(out.verdicts[0].refused->code, Errc::no_route) << out.verdicts[0].refused->text;
 }
 
+// Seventeen hosts between the ends.
+TEST(Plan, ARouteOfTooManyHopsIsRefusedWithTheLimit) {
+  std::string text;
+  for (int h = 0; h < 19; ++h) text += host(fmt::format("h{}", h));
+  for (int h = 1; h < 19; ++h) text += link(fmt::format("h{}", h - 1), fmt::format("h{}", h));
+  const Network network = network_of(text + channel("h0", "h15", 1, 100, 5'000) + channel("h0", "h18", 1, 100, 5'000));
+  const Outcome out = evaluate(network);
+  EXPECT_TRUE(out.verdicts[0].admitted()) << out.verdicts[0].refused->text;
+  ASSERT_TRUE(out.verdicts[1].refused);
+  EXPECT_EQ(out.verdicts[1].refused->code, Errc::no_route);
+  EXPECT_THAT(out.verdicts[1].refused->text, testing::StartsWith("the route has more than 16 hops, the most that a channel may take at h16"));
+}
+
 TEST(Plan, PartsThatNothingJoinsAreRefusedAndTheRestGoesOn) {
   const Network network =
       network_of(host("a") + host("b") + host("c") + host("d") + link("a", "b") + link("c", "d") +
@@ -120,6 +133,7 @@ TEST(Plan, TheNearestContractsAreAdmittedAndNotFarFromWhatIsRefused) {
       << "hosts by name";
   ASSERT_TRUE(out.nearest && out.nearest->rate && out.nearest->message_bytes);
   EXPECT_LT(*out.nearest->rate, 100);
+  EXPECT_LE(fmt::format("{}", *out.nearest->rate).size(), 5u) << "three digits, not 28.900000000000002";
   const auto with = [&](double rate, int bytes) {
     const Network again = network_of(
         before + channel("a", "b", 100, 20'000, 60, admitted) +

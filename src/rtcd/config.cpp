@@ -203,8 +203,7 @@ std::expected<Config, ConfigErrors> parse_config(std::string_view text, std::str
   try {
     root = toml::parse(text, file);
   } catch (const toml::parse_error& error) {
-    return std::unexpected(ConfigErrors{fmt::format("{}:{}:{}: {}", file, error.source().begin.line,
-                                                    error.source().begin.column, error.description())});
+    return std::unexpected(ConfigErrors{explained(error, text, file)});
   }
   each(r, root, "daemon", false, [&](ConfigTable t) { read_daemon(r, std::move(t)); });
   each(r, root, "limits", false, [&](ConfigTable t) { read_limits(std::move(t), r.config.limits); });

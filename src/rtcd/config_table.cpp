@@ -3,11 +3,30 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/text.hpp"
 
 namespace rtchan::rtcd {
+
+// A quote that is missing is noticed by the parser only at the end of the line or further on, and it says so in other words.
+std::string explained(const toml::parse_error& error, std::string_view text, std::string_view file) {
+  const auto [line, column] = std::pair{error.source().begin.line, error.source().begin.column};
+  std::size_t begin = 0;
+  for (toml::source_index n = 1; n < line && begin < text.size(); ++n) begin = std::min(text.find('\n', begin), text.size() - 1) + 1;
+  const std::string_view rest = text.substr(begin, std::min(text.find('\n', begin), text.size()) - begin);
+  const std::string_view before = rest.substr(0, std::min<std::size_t>(column == 0 ? 0 : column - 1, rest.size()));
+  std::string what{error.description()};
+  const bool odd = std::ranges::count(before, '"') % 2 == 1 || std::ranges::count(before, '\'') % 2 == 1;
+  const bool at_end = before.size() >= rest.size() - (rest.ends_with('\r') ? 1 : 0);
+  if (odd && at_end && what.find("string") != std::string::npos) {
+    what = "a text in quotes must end on its line: the closing quote is missing";
+  } else if (std::ranges::count(rest, '"') % 2 == 1) {
+    what += " (a quote may be missing on this line)";
+  }
+  return fmt::format("{}:{}:{}: {}", file, line, column, what);
+}
 
 const toml::node* ConfigTable::find(std::string_view key) {
   known_.emplace(key);

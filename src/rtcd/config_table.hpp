@@ -18,6 +18,9 @@
 
 namespace rtchan::rtcd {
 
+// "file:line:column: what is wrong" of a text that is no TOML.
+[[nodiscard]] std::string explained(const toml::parse_error& error, std::string_view text, std::string_view file);
+
 class ConfigTable {
  public:
   // `path` is how errors call the table: "daemon", "link[1]".

@@ -117,7 +117,7 @@ std::optional<wire::Refuse> Engine::unfit(const wire::Setup& setup, NeighbourInd
     return refusal(setup.path, Errc::no_route, "the route to the destination leads back to the source");
   }
   if (setup.hops >= setup.hop_limit) {
-    return refusal(setup.path, Errc::no_route, fmt::format("more than {} hops: a loop?", setup.hop_limit));
+    return refusal(setup.path, Errc::no_route, fmt::format("the route has more than {} hops, the most that a channel may take", setup.hop_limit));
   }
   if (from != nobody && !refreshable(from)) {
     auto why = refusal(setup.path, Errc::refused, "signalling to the previous hop cannot keep more leases alive");

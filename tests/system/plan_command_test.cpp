@@ -76,6 +76,23 @@ TEST_F(PlanCommand, ABadFileIsNamedLineByLine) {
   EXPECT_EQ(rtc_plan(write("x.toml", two_hosts(1)) + " --picture x.pdf").first, 2);
 }
 
+TEST_F(PlanCommand, AMinusIsStandardInput) {
+  const std::string few = write("few.toml", two_hosts(2)), wrong = write("wrong.toml", "x = 1\n");
+  const auto [status, text] = rtc_plan("- < " + few);
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(text, StartsWith("2 hosts, 1 link, 2 channels: 2 admitted, 0 refused\n"));
+  const auto [bad, why] = rtc_plan("- < " + wrong, true);
+  EXPECT_EQ(bad, 2);
+  EXPECT_THAT(why, StartsWith("standard input:1: x: no such key"));
+}
+
+TEST_F(PlanCommand, HelpNamesEveryExitStatus) {
+  const auto [status, text] = rtc_plan("--help");
+  EXPECT_EQ(status, 0);
+  for (const char* known : {"0 everything is admitted", "1 something is refused", "2 the file makes no sense", "3 the picture could not be written"})
+    EXPECT_THAT(text, HasSubstr(known));
+}
+
 TEST_F(PlanCommand, JsonIsOneObjectEvenOfABadFile) {
   const auto good = rtc_plan(write("few.toml", two_hosts(3)) + " --json");
   EXPECT_EQ(nlohmann::json::parse(good.second)["admitted"], 3);

@@ -69,6 +69,9 @@ TEST(PlanShown, JsonHasEveryChannelAndItsStagesAddUp) {
   const auto& refused = value["first_refused"];
   EXPECT_FALSE(value["channels"][refused["index"].get<std::size_t>()]["admitted"].get<bool>());
   EXPECT_EQ(value["channels"][refused["index"].get<std::size_t>()]["number"], refused["number"]);
+  EXPECT_EQ(refused["refused"]["host"], "panel");
+  EXPECT_EQ(refused["refused"]["resource"], "cpu");
+  EXPECT_THAT(refused["refused"]["text"].get<std::string>(), HasSubstr("infeasible at panel"));
 }
 
 TEST(PlanShown, TextNamesEveryHostLinkAndChannel) {

@@ -49,9 +49,9 @@ json stages(const Network& network, const plan::Way& way) {
 
 json refusal(const Error& error) {
   json value{{"code", name(error.code)}, {"text", error.text}};
-  if (error.code != Errc::refused) return value;
   const Refusal& r = error.refusal;
-  value["host"] = r.hop;
+  if (!r.hop.empty()) value["host"] = r.hop;
+  if (error.code != Errc::refused) return value;
   value["resource"] = name(r.resource);
   value["binding_time_ns"] = r.binding_time.count();
   value["fitting_delay_ns"] = r.fitting_delay.count();
@@ -136,7 +136,8 @@ json first_refused(const Network& network, const Outcome& outcome) {
   if (!outcome.first_refused) return nullptr;
   const Verdict& v = outcome.verdicts[*outcome.first_refused];
   json value{
-      {"index", *outcome.first_refused}, {"name", network.channels[v.group].name}, {"number", v.number}};
+      {"index", *outcome.first_refused}, {"name", network.channels[v.group].name}, {"number", v.number},
+      {"refused", refusal(*v.refused)}};
   const plan::Nearest nearest = outcome.nearest.value_or(plan::Nearest{});
   value["nearest"] = {
       {"delay_ns", nearest.delay ? json(nearest.delay->count()) : json(nullptr)},
