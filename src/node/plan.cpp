@@ -166,7 +166,7 @@ Duration largest_previous(const Plan& plan) {
 }
 
 // A larger stretch only makes J larger, so what fits at all fits from none up to some largest one. That is sought (to a part in
-// 64) with some of the delay left for the stages to come: what may bunch more takes longer here.
+// 64) with some of the delay left for the stages to come: what may bunch more takes longer here. Half of that is taken.
 std::uint64_t narrowed(const wire::Setup& setup, clips::Role role, const std::function<std::optional<Duration>(std::uint64_t)>& least) {
   const wire::Promised& before = setup.promised;
   const auto at_best = least(0);
@@ -184,7 +184,7 @@ std::uint64_t narrowed(const wire::Setup& setup, clips::Role role, const std::fu
     const std::uint64_t middle = low + (high - low) / 2;
     (fits(middle) ? low : high) = middle;
   }
-  return low;
+  return low / 2;  // at the largest, input of nobody else would fit beside it
 }
 
 Reach reach(const Plan& plan, const Minima& minima, Duration propagation) {

@@ -70,7 +70,7 @@ struct Reach {
 [[nodiscard]] Duration room_on_link(const Plan& plan, Duration left);
 // Largest delay that the stage before may be given: how much its packets may bunch at our input.
 [[nodiscard]] Duration largest_previous(const Plan& plan);
-// The largest Promised::stretch with which the channel fits here, when it does not with what came; as it came if it never does.
+// A Promised::stretch with which the channel fits here, when it does not with what came; as it came if it never does.
 // `least`: Books::least_delay() under that stretch.
 [[nodiscard]] std::uint64_t narrowed(const wire::Setup& setup, clips::Role role,
                                      const std::function<std::optional<Duration>(std::uint64_t)>& least);
