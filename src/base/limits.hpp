@@ -65,9 +65,12 @@ inline constexpr std::uint32_t hops = 16;               // hop limit of a set-up
 // A pause of a worker or of its machine up to this long loses no message of a source that keeps its contract: buffers on
 // both sides hold what piles up. Virtual machines are taken away for 1 ... 35 ms (cyclictest).
 inline constexpr std::chrono::nanoseconds host_pause = std::chrono::milliseconds{50};
-// A worker may see one message so much later than another: a source is not blamed for that. It looks at least so often while
-// applications send, and a doorbell wakes it sooner.
-inline constexpr std::chrono::nanoseconds sight_jitter = std::chrono::milliseconds{1};
+// While applications send, a worker looks at least so often (a doorbell wakes it sooner); a turn and a wake-up may take the
+// patience longer, and what is later than that counts as a pause.
+inline constexpr std::chrono::nanoseconds look_interval = std::chrono::milliseconds{1};
+inline constexpr std::chrono::nanoseconds look_patience = std::chrono::microseconds{300};
+// So much later than another may one message be seen: a source is not blamed for that.
+inline constexpr std::chrono::nanoseconds sight_jitter = look_interval + look_patience;
 inline constexpr std::uint32_t host_pause_packets = 128;            // but no more memory than this per channel for it
 // Downstream, a period is shorter by this part: what was held up there catches up (10 ms in 1.3 s), and clocks that
 // differ by far more than any quartz never make logical arrivals recede.

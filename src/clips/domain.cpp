@@ -108,7 +108,7 @@ Instant Domain::turn(Instant now) {
   s.best_effort.poll(s.cpu, now);
   s.run_handlers(now);
   const Instant links_due = s.serve_links(s.time(now));
-  if (!s.joining.empty()) s.let_join(s.latest);
+  if (!s.joining.empty()) s.let_join(s.time(now));
   s.let_go();
   if (more_input) return now;
   return std::min({links_due, s.cpu.next_wake(now), s.best_effort.next_wake()});
@@ -260,14 +260,15 @@ void Domain::close(ClipSlot slot, CloseMode mode, Instant now) {
   s.settle(*clip, now);
 }
 
-void Domain::connect(ClipSlot slot, const Endpoint& next_hop, Label next_label) {
+void Domain::connect(ClipSlot slot, const Endpoint& next_hop, Label next_label, Instant now) {
   State& s = *state_;
+  s.latest = now;
   Clip* clip = s.find(slot);
   if (clip == nullptr || clip->incoming) return;
   if (clip->outgoing) clip->outgoing->connect(next_hop, next_label);
   if (clip->forward) clip->forward->connect(next_hop, next_label);
   clip->connected = true;
-  if (!clip->violated && clip->closing != Clip::Closing::abandoned) s.join(*clip, s.latest);
+  if (!clip->violated && clip->closing != Clip::Closing::abandoned) s.join(*clip, now);
 }
 
 // An outgoing channel begins once its link is ready for it (link_scheduler.hpp); until then its messages wait unseen. What

@@ -102,7 +102,7 @@ class Domain {
   void open(std::unique_ptr<Clip> clip, Instant now);
   void close(ClipSlot slot, CloseMode mode, Instant now);
   // The neighbour's label and endpoint become known with the commit: set before the first packet may leave.
-  void connect(ClipSlot slot, const Endpoint& next_hop, Label next_label);
+  void connect(ClipSlot slot, const Endpoint& next_hop, Label next_label, Instant now);
   // New messages may wait in the clip's source (or slots were freed in its sink). Unknown slots are ignored.
   // `since`: when a worker that nobody had kept from running would have looked (clips/logical_arrival.hpp).
   void sighted(ClipSlot slot, Instant since, Instant now);

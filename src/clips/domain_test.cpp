@@ -361,7 +361,7 @@ TEST(Connecting, NothingLeavesBeforeTheNeighboursLabelIsKnown) {
   hosts.send(c);
   hosts.run_for(milliseconds{20});
   EXPECT_EQ(hosts.wire(0).counters().sent, 0u);
-  hosts.domain(0).connect(c.sender.slot, c.sender.next_hop, c.sender.next_label);
+  hosts.domain(0).connect(c.sender.slot, c.sender.next_hop, c.sender.next_label, hosts.now);
   hosts.domain(0).turn(hosts.now);
   hosts.run_for(milliseconds{20});
   EXPECT_EQ(c.deliveries.size(), 1u);

@@ -37,7 +37,7 @@ TEST(LogicalArrivals, ASourceIsNotBlamedForWhenTheWorkerLooks) {
   LogicalArrivals arrivals({milliseconds{10}, 1, 100}, Policing::refuse, 16);
   Instant due = start;
   for (int m = 0; m < 1'000; ++m, due += milliseconds{10}) {
-    const Instant seen = due + std::chrono::microseconds{m * 37 % 1'000};
+    const Instant seen = due + std::chrono::microseconds{m * 37 % 1'300};
     EXPECT_EQ(arrivals.sight(1, seen, seen).exceeding, 0u) << m;
     EXPECT_LE(arrivals.front(), due + limits::sight_jitter);
     arrivals.pop();

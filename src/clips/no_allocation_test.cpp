@@ -113,7 +113,7 @@ TEST(NoAllocation, WhateverARouterForwards) {
     s.packet_buffers = 6;
     s.packets_per_message = 2;
     router.open(make_clip(s, nullptr, nullptr), now);
-    router.connect(s.slot, address(3), {i, 4});
+    router.connect(s.slot, address(3), {i, 4}, now);
   }
   const Endpoint to = address(1);
   std::vector<std::byte> packet(1'400 + wire::fragment_overhead_bytes);

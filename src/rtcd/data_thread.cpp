@@ -26,9 +26,7 @@ constexpr std::uint32_t idle_turns_before_rest = 64;    // a ring costs the appl
 constexpr Duration event_look_interval = 20us;          // while busy; bounds how long a doorbell goes unheard
 constexpr Duration counters_interval = 1ms;
 // While applications send, a sleep is never longer, so that a longer absence is known to be the machine's.
-constexpr Duration look_interval = 1ms;
 constexpr Duration sending_lasts = 100ms;
-constexpr Duration look_patience = 300us;               // a turn and a wake-up may take so long
 
 // What epoll hands back: small numbers for our own descriptors, else a session.
 constexpr std::uint64_t event_wake = 0;
@@ -151,7 +149,7 @@ void DataThread::obey(const Command& command, Instant now) {
       }
       return;
     case Command::Kind::connect:
-      domain_.connect(command.slot, command.to, command.label);
+      domain_.connect(command.slot, command.to, command.label, now);
       return;
     case Command::Kind::close:
       domain_.close(command.slot, command.mode, now);
@@ -281,7 +279,7 @@ void DataThread::pause(Instant due, bool worked) {
   const Instant now = RawClock::now();
   if (now - counters_published_ >= counters_interval) publish_counters(now);
   const Pacing::Decision decision = pacing_.after_turn(now, due, worked);
-  look_due_ = now + look_patience;
+  look_due_ = now + limits::look_patience;
   switch (decision.kind) {
     case Pacing::Decision::Kind::run:
       if (now - events_seen_ >= event_look_interval) wait_for_events(Duration{0});
@@ -290,7 +288,7 @@ void DataThread::pause(Instant due, bool worked) {
       bump(counters_.forced_pauses);
       const auto length = (decision.until - now).count();
       const timespec pause{0, length};  // below one period, far below a second
-      look_due_ = decision.until + look_patience;
+      look_due_ = decision.until + limits::look_patience;
       clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, nullptr);
       pacing_.slept(now, RawClock::now());
       return;
@@ -298,7 +296,7 @@ void DataThread::pause(Instant due, bool worked) {
     case Pacing::Decision::Kind::sleep:
       if (nothing_waits()) {
         const bool sending = now - sighted_last_ < sending_lasts;
-        sleep(sending ? std::min(decision.until, now + look_interval) : decision.until, now);
+        sleep(sending ? std::min(decision.until, now + limits::look_interval) : decision.until, now);
       }
       with_.block.worker_sleeping.store(0, std::memory_order_relaxed);
       return;
@@ -311,7 +309,7 @@ void DataThread::sleep(Instant until, Instant now) {
   const auto awake = static_cast<std::uint64_t>((now - awake_since_).count());
   bump(counters_.busy_ns, awake);
   raise(counters_.longest_awake_ns, awake);
-  look_due_ = until == never ? never : until + look_patience;
+  look_due_ = until == never ? never : until + limits::look_patience;
   wait_for_events(until == never ? Duration::max() : until - RawClock::now());
   awake_since_ = RawClock::now();
   pacing_.slept(now, awake_since_);

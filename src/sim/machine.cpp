@@ -15,7 +15,6 @@ namespace {
 using std::chrono::microseconds;
 
 constexpr Duration hand_over_latency = microseconds{50};  // as rtcd promises its link scheduler
-constexpr Duration look_patience = microseconds{300};     // as rtcd: a turn and a wake-up may take so long
 constexpr std::uint32_t commands_per_turn = 8;
 constexpr std::uint32_t restless_most = 100'000;
 constexpr Duration clip_job_most = std::chrono::milliseconds{3};
@@ -374,7 +373,7 @@ void Machine::obey(Command& command, Instant now) {
   } else if (auto* send = std::get_if<node::SendSignal>(&command.what)) {
     if (!domain_->send_signal(send->link, send->to, send->bytes, now)) ++world_.totals().signals_refused;
   } else if (auto* connect = std::get_if<node::ConnectClip>(&command.what)) {
-    domain_->connect(connect->slot, connect->next_hop, connect->next_label);
+    domain_->connect(connect->slot, connect->next_hop, connect->next_label, now);
   } else if (auto* close = std::get_if<node::CloseClip>(&command.what)) {
     domain_->close(close->slot, close->mode, now);
   } else if (auto* bound = std::get_if<node::SetBurstBound>(&command.what)) {
@@ -396,11 +395,14 @@ void Machine::turn() {
   const Instant began = world_.now();
   const Instant now = clock_.local(began);
   const Instant stalled = std::exchange(stalled_since_, never);
-  const Instant since = stalled == never ? now : std::min(now, clock_.local(stalled + look_patience));
+  const Instant since = stalled == never ? now : std::min(now, clock_.local(stalled + limits::look_patience));
   work(costs().turn);
+  look_ = Look{now, now};
   take_commands(now);
+  look_ = Look{since, now};
   for (const ClipSlot slot : to_sight_) domain_->sighted(slot, since, now);
   to_sight_.clear();
+  look_.reset();
   const Instant due = domain_->turn(now);
   const Instant end = truth();
   turning_ = false;

@@ -76,6 +76,13 @@ class Machine final : public clips::DomainObserver, public node::Router {
   // Where its worker is in its turn: true time, and its own.
   [[nodiscard]] Instant truth() const noexcept;
   [[nodiscard]] Instant local() const noexcept { return clock_.local(truth()); }
+  // A turn looks at all that waits as of the instant at which it began; a worker that was kept from running should have
+  // looked at `since`.
+  struct Look {
+    Instant since{};
+    Instant at{};
+  };
+  [[nodiscard]] Look look() const noexcept { return look_.value_or(Look{local(), local()}); }
   [[nodiscard]] const HostClock& clock() const noexcept { return clock_; }
   void work(Duration cost) noexcept;
   [[nodiscard]] const admission::CostModel& costs() const noexcept { return config_.workers.front().costs; }
@@ -159,6 +166,7 @@ class Machine final : public clips::DomainObserver, public node::Router {
   Instant stalled_until_ = long_ago;
   Instant stalled_since_ = never;    // while its first turn afterwards has not come
   bool turning_ = false;
+  std::optional<Look> look_;
   Duration worked_{};                // in this turn
   std::uint32_t restless_ = 0;       // turns at one instant
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/limits.hpp"
 #include "sim/machine.hpp"
 #include "sim/world.hpp"
 
@@ -23,8 +24,11 @@ bool Source::publish(const MessageName& message, std::uint32_t length, Instant a
 }
 
 std::uint32_t Source::waiting() noexcept {
+  const auto [since, at] = machine_.look();
+  began_ = std::min(began_, at);  // no message is dated before its channel began
+  const Instant dated = std::max({since, began_, at - limits::host_pause});
   for (; sighted_ < waiting_.size(); ++sighted_) {
-    machine_.world().watch().sighted(machine_, waiting_[sighted_].name, machine_.local());
+    machine_.world().watch().sighted(machine_, waiting_[sighted_].name, dated, at);
   }
   return static_cast<std::uint32_t>(waiting_.size());
 }

@@ -39,6 +39,7 @@ class Source final : public clips::MessageSource {
   std::uint32_t held_ = 0;          // published, and their slots not given back
   std::deque<Waiting> waiting_;
   std::size_t sighted_ = 0;         // of those that wait
+  Instant began_ = never;           // the worker's first look
   MessageName taken_{};             // one at a time is in work
   std::uint32_t next_slot_ = 0;
 };

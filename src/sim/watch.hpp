@@ -62,7 +62,8 @@ class Watch {
 
   // --- messages
   void published(const MessageName& message, std::uint32_t length, Instant at);
-  void sighted(const Machine& machine, const MessageName& message, Instant local);
+  // Looked at `at`; a worker that nobody kept from running would have looked at `dated` (both by the machine's clock).
+  void sighted(const Machine& machine, const MessageName& message, Instant dated, Instant at);
   void delivered(const Machine& machine, ClipSlot slot, const std::optional<MessageName>& message, std::uint32_t length,
                  std::uint64_t number, Duration told);
   void parted(std::uint32_t channel);

@@ -35,15 +35,15 @@ void Watch::published(const MessageName& name, std::uint32_t, Instant at) {
   if (name.channel < world_.applications().first_probe()) ++world_.totals().messages;
 }
 
-void Watch::sighted(const Machine& machine, const MessageName& name, Instant local) {
+void Watch::sighted(const Machine& machine, const MessageName& name, Instant dated, Instant at) {
   const Channel& c = world_.applications().channels()[name.channel];
   Flow& flow = flows_[name.channel];
   const auto m = std::ranges::find(flow.under_way, name.index, &Message::index);
   if (m == flow.under_way.end() || m->logical != never) {
     return wrong(fmt::format("message {} of channel {} is sighted twice", name.index, name.channel));
   }
-  const Instant logical = std::max(local, flow.last_logical + c.period);
-  m->exceeds = c.refuse && logical - local > c.period * (static_cast<std::int64_t>(c.burst) - 1) + limits::sight_jitter;
+  const Instant logical = std::max(dated, flow.last_logical + c.period);
+  m->exceeds = c.refuse && logical - at > c.period * (static_cast<std::int64_t>(c.burst) - 1) + limits::sight_jitter;
   m->logical = machine.clock().truth(logical);
   if (!m->exceeds) flow.last_logical = logical;
 }

@@ -249,7 +249,7 @@ class TwoHosts {
     out->counted = sent->counted;
     domain_[1]->open(std::move(in), now);
     domain_[0]->open(std::move(out), now);
-    domain_[0]->connect(c.sender.slot, c.sender.next_hop, c.sender.next_label);
+    domain_[0]->connect(c.sender.slot, c.sender.next_hop, c.sender.next_label, now);
     due_[0] = due_[1] = now;
   }
 
