@@ -1,4 +1,4 @@
-// Five thousand seeds: nothing leaks, nobody disagrees, no admitted message is late, and what can happen has happened. RTCHAN_SEEDS=N plays
+// Ten thousand seeds: nothing leaks, nobody disagrees, no admitted message is late, and what can happen has happened. RTCHAN_SEEDS=N plays
 // another number of them, RTCHAN_FIRST_SEED=N others (`make campaign`).
 #include <gtest/gtest.h>
 #include <fmt/format.h>
@@ -18,8 +18,8 @@ std::uint64_t number_of(const char* variable, std::uint64_t usual) {
   return said == nullptr ? usual : std::strtoull(said, nullptr, 10);
 }
 
-TEST(Campaign, five_thousand_seeds) {
-  const std::uint64_t seeds = number_of("RTCHAN_SEEDS", 5'000);
+TEST(Campaign, ten_thousand_seeds) {
+  const std::uint64_t seeds = number_of("RTCHAN_SEEDS", 10'000);
   const Campaign c = run_seeds({}, number_of("RTCHAN_FIRST_SEED", 1), seeds, std::max(1U, std::thread::hardware_concurrency()));
   for (const Failure& f : c.failures) ADD_FAILURE() << "seed " << f.seed << ": " << f.wrong.front();
   EXPECT_EQ(c.totals.runs, seeds);
