@@ -203,6 +203,7 @@ void Applications::take(std::uint32_t app, const ipc::Created& r) {
   ++c.answers;
   world_.watch().answered(found->second);
   c.state = Channel::State::created;
+  c.created_at = world_.now();
   c.source_session = apps_[app].session;
   c.at_source = r.channel;
   of_end_[key(c.source_session, c.at_source)] = {found->second, false};

@@ -30,7 +30,7 @@ struct Channel {
   std::uint32_t burst = 1, bytes = 0, messages = 0, at_once = 1;
 
   State state = State::unknown;
-  Instant asked_at = never;
+  Instant asked_at = never, created_at = never;
   SessionId asked_by{};
   std::vector<WayPoint> way;                   // of its data, as clips were connected; empty: not known
   std::uint32_t answers = 0;

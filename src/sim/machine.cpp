@@ -50,6 +50,7 @@ void Machine::configure() {
   config_.addresses = {address_of_host(host_)};
   config_.timing.lease = settings_.lease;
   config_.limits.channels_per_uid = settings_.uid_channels;
+  if (settings_.memory_bytes != 0) config_.limits.memory_bytes = config_.limits.memory_per_uid_bytes = settings_.memory_bytes;
   node::WorkerSettings& worker = config_.workers.emplace_back();
   worker.clips = settings_.clips;
   worker.packet_buffers = settings_.packet_buffers;

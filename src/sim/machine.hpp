@@ -46,6 +46,7 @@ struct MachineSettings {
   std::uint32_t busy_permille = 0;   // of what admission counts with
   std::uint32_t clips = 128, packet_buffers = 1'024;
   std::uint32_t uid_channels = 16'384;
+  std::uint64_t memory_bytes = 0;    // 0: as usual
   Duration lease{};
 };
 
@@ -59,6 +60,8 @@ class Machine final : public clips::DomainObserver, public node::Router {
   [[nodiscard]] bool up() const noexcept { return node_ != nullptr; }
   [[nodiscard]] node::Node& node() noexcept { return *node_; }
   [[nodiscard]] const node::NodeConfig& config() const noexcept { return config_; }
+  // For who measures it: the host is down from then on.
+  [[nodiscard]] std::unique_ptr<node::Node> take_node() noexcept { return std::move(node_); }
 
   void tell(const node::Event& event);
   // What was entered in the agenda for this host.

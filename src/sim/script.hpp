@@ -43,8 +43,9 @@ enum class Verb : std::uint8_t {
   void_link,  // a host's link toward a neighbour can promise nothing
   restore,    // it can again
   misroute,   // a host sends set-ups for a host by a neighbour of its own choice
+  judge,      // nothing is being set up or torn down: the books are compared
 };
-inline constexpr std::size_t verbs = 18;
+inline constexpr std::size_t verbs = 19;
 
 struct Key {
   std::string_view name;

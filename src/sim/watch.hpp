@@ -20,6 +20,7 @@
 #include "clips/spec.hpp"
 #include "node/node.hpp"
 #include "sim/message.hpp"
+#include "sim/signal_tally.hpp"
 #include "sim/wire.hpp"
 
 namespace rtchan::sim {
@@ -83,6 +84,7 @@ class Watch {
   void contract_violated(const Machine& machine, ClipSlot slot);
   void crashed(const Machine& machine);  // about to
   void every_packet();
+  [[nodiscard]] const SignalTally& signals() const noexcept { return signals_; }
 
   // --- books
   void standing();                   // nothing is being set up or torn down
@@ -148,6 +150,7 @@ class Watch {
   std::uint64_t digest_ = 0xcbf29ce484222325ULL;
   std::map<std::uint32_t, std::vector<Disturbance>> wires_, hosts_;
   std::vector<Flow> flows_;
+  SignalTally signals_;
   std::map<std::uint32_t, HostBooks> books_;
   std::map<ClipName, Stretch> stretches_;
 };

@@ -28,6 +28,7 @@ Watch::HostBooks& Watch::books(const Machine& machine) { return books_[machine.h
 void Watch::handed_over(const Machine&, std::uint32_t wire, std::span<const std::byte> packet) {
   note(wire);
   note(packet);
+  if (type_of(packet) == signal_type) signals_.count(packet);
 }
 
 void Watch::taken_in(const Machine& machine, const Parcel& parcel) {

@@ -97,13 +97,15 @@ void World::build(const Script& script) {
     }
   }
   for (std::uint32_t h = 0; h < hosts; ++h) {
+    const auto own = [&](std::string_view key) { return of_host[h][key] != 0 ? of_host[h].index(key) : settings.index(key); };
     const MachineSettings machine{.drift_ppb = of_host[h]["drift_ppb"],
                                   .control = microseconds{of_host[h]["control_us"]},
                                   .workers = workers_,
                                   .busy_permille = settings.index("busy_permille"),
-                                  .clips = settings.index("clips"),
-                                  .packet_buffers = settings.index("packet_buffers"),
+                                  .clips = own("clips"),
+                                  .packet_buffers = own("packet_buffers"),
                                   .uid_channels = settings.index("uid_channels"),
+                                  .memory_bytes = static_cast<std::uint64_t>(settings["memory_mb"]) << 20,
                                   .lease = lease_};
     if (machine.drift_ppb != 0) watch_->fault(fault_drift);
     machines_.push_back(std::make_unique<Machine>(*this, h, machine));
@@ -233,6 +235,7 @@ void World::perform(const Deed& deed) {
       watch_->fault(fault_misroute);
       machines_[host("host")]->misroutes[deed.index("to")] = deed.index("by");
       return;
+    case Verb::judge: return watch_->standing();
   }
 }
 
@@ -264,11 +267,14 @@ void World::heal() {
   for (Wire& wire : wires_) {
     if (wire.is_cut || wire.faults != WireFaults{}) change_wire(wire.from(), wire.to(), {}, false);
   }
+  std::vector<bool> leaving(hosts());
+  for (const Deed& d : script_) {
+    if (d.verb == Verb::shut_down && d.index("host") < hosts()) leaving[d.index("host")] = true;
+  }
   for (std::uint32_t h = 0; h < hosts(); ++h) {
     machines_[h]->clips_fail_percent = 0;
     machines_[h]->misroutes.clear();
-    const bool leaving = std::ranges::any_of(script_, [&](const Deed& d) { return d.verb == Verb::shut_down && d.index("host") == h; });
-    if (leaving) crash(h);
+    if (leaving[h]) crash(h);
     boot(h);
   }
 }
