@@ -46,6 +46,7 @@ std::uint64_t Neighbour::send(Instant now, const PathId& path, const wire::Signa
   message.queued = now;
   message.bytes = wire::encode_message(number, body);
   own.waiting.emplace_hint(own.waiting.end(), number, std::move(message));
+  own.waiting_of.emplace(path, number);
   accused_ = false;
   if (!up_ && nonce_ == 0) ask(now);
   return number;
@@ -53,7 +54,11 @@ std::uint64_t Neighbour::send(Instant now, const PathId& path, const wire::Signa
 
 bool Neighbour::cancel(std::uint64_t number) {
   Lane& own = lane(number);
-  if (own.waiting.erase(number) > 0) return false;
+  if (const auto found = own.waiting.find(number); found != own.waiting.end()) {
+    own.waiting_of.erase({found->second.path, number});
+    own.waiting.erase(found);
+    return false;
+  }
   own.under_way.erase(number);
   return true;
 }
@@ -64,13 +69,23 @@ void Neighbour::cancel_path(const PathId& path) {
            entry.second.type != wire::SignalType::refuse;
   };
   std::erase_if(paths_.under_way, superseded);
-  std::erase_if(paths_.waiting, superseded);
+  for (auto i = paths_.waiting_of.lower_bound({path, 0}); i != paths_.waiting_of.end() && i->first == path;) {
+    const auto waits = paths_.waiting.find(i->second);
+    if (!superseded(*waits)) {
+      ++i;
+      continue;
+    }
+    paths_.waiting.erase(waits);
+    i = paths_.waiting_of.erase(i);
+  }
 }
 
 void Neighbour::cancel_refreshes() {
   const auto refresh = [](const auto& entry) { return entry.second.type == wire::SignalType::refresh; };
   std::erase_if(standing_.under_way, refresh);
-  std::erase_if(standing_.waiting, refresh);
+  std::erase_if(standing_.waiting, [&](const auto& entry) {
+    return refresh(entry) && standing_.waiting_of.erase({entry.second.path, entry.first}) > 0;
+  });
 }
 
 Duration Neighbour::timeout(std::uint8_t attempts) {
@@ -85,6 +100,7 @@ Duration Neighbour::timeout(std::uint8_t attempts) {
 void Neighbour::admit_waiting(Instant now, Lane& own) {
   while (up_ && !own.waiting.empty() && own.room()) {
     auto node = own.waiting.extract(own.waiting.begin());
+    own.waiting_of.erase({node.mapped().path, node.key()});
     node.mapped().due = now;
     own.under_way.insert(own.under_way.end(), std::move(node));
   }
@@ -217,6 +233,7 @@ Neighbour::Greeting Neighbour::adopt(Instant now, std::uint64_t sender_epoch, Ho
   for (Lane* own : {&standing_, &paths_}) {
     own->under_way.clear();
     own->waiting.clear();
+    own->waiting_of.clear();
   }
   ++counters_.restarts;
   return Greeting::restarted;
@@ -302,21 +319,27 @@ void Neighbour::acknowledged(Instant now, const wire::Ack& ack) {
 // --- time -------------------------------------------------------------------------------------------------------
 
 void Neighbour::expire(Instant now, std::vector<Undelivered>& out) {
-  const auto drop = [&](std::map<std::uint64_t, Message>& messages, auto&& tired) {
-    std::erase_if(messages, [&](const auto& entry) {
-      if (!tired(entry.second)) return false;
-      out.push_back(Undelivered{entry.second.path, entry.second.type});
-      ++counters_.undelivered;
-      return true;
-    });
+  const auto tell = [&](const Message& m) {
+    out.push_back(Undelivered{m.path, m.type});
+    ++counters_.undelivered;
   };
   const std::size_t before = unacknowledged();
   for (Lane* own : {&standing_, &paths_}) {
-    drop(own->under_way, [&](const Message& m) { return collided() || now - m.first_sent >= timing_.lease; });
+    std::erase_if(own->under_way, [&](const auto& entry) {
+      const bool tired = collided() || now - entry.second.first_sent >= timing_.lease;
+      if (tired) tell(entry.second);
+      return tired;
+    });
   }
   if (up_ && unacknowledged() < before && now - heard_ >= timing_.lease) up_ = false;  // silent: meet anew
   for (Lane* own : {&standing_, &paths_}) {
-    if (!up_) drop(own->waiting, [&](const Message& m) { return collided() || now - m.queued >= timing_.lease; });
+    while (!up_ && !own->waiting.empty()) {  // in the order in which they were queued
+      const auto oldest = own->waiting.begin();
+      if (!collided() && now - oldest->second.queued < timing_.lease) break;
+      tell(oldest->second);
+      own->waiting_of.erase({oldest->second.path, oldest->first});
+      own->waiting.erase(oldest);
+    }
   }
   if (nonce_ != 0 && now - hello_since_ >= timing_.lease) {
     stop_asking();

@@ -17,6 +17,8 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "base/address.hpp"
@@ -153,6 +155,7 @@ class Neighbour {
     std::uint64_t last_number = 0;
     std::map<std::uint64_t, Message> under_way;
     std::map<std::uint64_t, Message> waiting;
+    std::set<std::pair<PathId, std::uint64_t>> waiting_of;  // the same by path: there may be tens of thousands
     NumberWindow received;
     [[nodiscard]] std::size_t size() const noexcept { return under_way.size() + waiting.size(); }
     [[nodiscard]] bool room() const noexcept {  // for the first that waits
@@ -198,8 +201,8 @@ class Neighbour {
   Duration within_{};             // what it has said of its own heartbeats
   Instant silent_at_ = never;     // when it will have been silent too long
 
-  Lane paths_{.window = window, .under_way = {}, .waiting = {}, .received = {}};
-  Lane standing_{.window = standing_window, .under_way = {}, .waiting = {}, .received = {}};
+  Lane paths_{.window = window, .under_way = {}, .waiting = {}, .waiting_of = {}, .received = {}};
+  Lane standing_{.window = standing_window, .under_way = {}, .waiting = {}, .waiting_of = {}, .received = {}};
   std::vector<wire::Ack> acks_;
 
   Duration packet_period_;
