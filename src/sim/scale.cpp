@@ -1,7 +1,7 @@
 #include "sim/scale.hpp"
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "rtcop/random.hpp"
 #include "sim/world.hpp"
@@ -21,6 +21,10 @@ constexpr Duration patience = seconds{30};
 constexpr Duration calm = seconds{10};                 // until what was asked for last, and lost, is there
 constexpr std::uint32_t buffers_per_clip = 4;          // packets, more than any of these channels needs
 constexpr Duration began = milliseconds{100};
+// REFRESH as docs/protocol/rtcop.md draws it: a source's first path takes host, count and ten bytes of a sequence, each other a byte
+// (unless more than 127 of that source's lie between).
+constexpr std::size_t list_source_bytes = 20;
+constexpr std::size_t list_bytes = limits::signal_bytes - 24 - 16 - 24 - 12 - 8;  // frame and trailer, head, message head, "upto"
 
 class Author {
  public:
@@ -64,7 +68,8 @@ class Author {
 
   void draw_channels(const Routes& routes) {
     through_.resize(hosts());
-    std::set<std::pair<std::uint32_t, std::uint32_t>> neighbours;
+    // By pair of neighbours: channels by source, as lists have them.
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::map<std::uint32_t, std::uint32_t>> shared;
     std::vector<std::uint32_t> ends(hosts());
     while (ends_.size() < plan_.channels) {
       const std::uint32_t from = plan_.hops > 0 ? 0 : below(hosts());
@@ -75,10 +80,15 @@ class Author {
       ++ends[from], ++ends[to];
       for (std::size_t i = 0; i < way.size(); ++i) {
         ++through_[way[i]];
-        if (i > 0) neighbours.insert(std::minmax(way[i - 1], way[i]));
+        if (i > 0) ++shared[std::minmax(way[i - 1], way[i])][from];
       }
     }
-    made_.neighbours = static_cast<std::uint32_t>(neighbours.size());
+    made_.neighbours = static_cast<std::uint32_t>(shared.size());
+    for (const auto& [pair, by_source] : shared) {
+      std::size_t bytes = 0;
+      for (const auto& [source, channels] : by_source) bytes += list_source_bytes + channels - 1;
+      made_.lists += 2 * ((bytes + list_bytes - 1) / list_bytes);
+    }
     apps_ = *std::ranges::max_element(ends) / session_channels + 1;
   }
 
@@ -117,7 +127,10 @@ ScaleReport run_scale(const ScalePlan& plan, const std::function<void(World&)>& 
   const ScaleScript made = make_scale_script(plan);
   ScaleReport report;
   report.neighbours = made.neighbours;
+  report.lists = made.lists;
   report.plateau = plan.plateau;
+  // Every fifth of a lease, less a random part of up to an eighth of that.
+  report.refreshes = static_cast<double>(plan.plateau.count()) / (static_cast<double>(plan.lease.count()) / 5 * 15 / 16);
   World world{made.script};
   world.run_until(made.set_up);
   report.setting_up = world.watch().signals();

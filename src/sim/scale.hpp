@@ -36,6 +36,7 @@ struct ScaleScript {
   Script script;
   Duration set_up{}, standing{}, given_back{};  // ends of the three parts
   std::uint32_t neighbours = 0;                 // pairs of hosts that share a channel
+  std::uint64_t lists = 0;                      // messages in which all of them list, once, what lives with each other
 };
 [[nodiscard]] ScaleScript make_scale_script(const ScalePlan& plan);
 
@@ -44,6 +45,8 @@ struct ScaleReport {
   std::uint32_t asked = 0, open_at_once = 0;
   std::uint64_t hops = 0;               // of all channels that were created, links passed
   std::uint32_t neighbours = 0;
+  std::uint64_t lists = 0;
+  double refreshes = 0;                 // while all were open
   SignalTally setting_up, standing, giving_back;
   Duration plateau{};
   std::vector<Duration> setup_times;    // in order of length

@@ -29,11 +29,6 @@ Duration quantile(const std::vector<Duration>& sorted, double q) {
 }
 double part(std::uint64_t a, double b) { return b == 0 ? 0 : static_cast<double>(a) / b; }
 double loss(const ScalePlan& plan) { return plan.loss_ppm / 1e6; }
-// Lists leave every fifth of a lease, less a random part of up to an eighth of that.
-double refreshes(const ScaleReport& r, const ScalePlan& plan) {
-  return std::chrono::duration<double>(r.plateau).count() / (std::chrono::duration<double>(plan.lease).count() / 5 * 15 / 16);
-}
-
 // Of everything that is held on the heap.
 std::size_t held_bytes() {
   const struct mallinfo2 all = mallinfo2();
@@ -55,7 +50,7 @@ int network(const ScalePlan& plan, const std::string& write) {
   const double seconds = std::chrono::duration<double>(RawClock::now() - began).count();
   const Totals& t = r.outcome.totals;
   const auto created = static_cast<double>(r.setup_times.size()), hops = static_cast<double>(r.hops);
-  const double directions = 2.0 * r.neighbours, lists = refreshes(r, plan);
+  const double lists = r.refreshes;
   fmt::print("{} hosts, {} links used, {} channels asked for, {:g} % of packets lost\n", r.outcome.hosts, r.neighbours, r.asked, 100 * loss(plan));
   fmt::print("created {}, refused {}; open at once {}; {:.2f} hops on average\n", t.created, t.refused, r.open_at_once, hops / created);
   fmt::print("set-up time: half within {:.1f} ms, 99 % within {:.1f} ms, all within {:.1f} ms\n", ms(quantile(r.setup_times, 0.5)),
@@ -65,11 +60,12 @@ int network(const ScalePlan& plan, const std::string& write) {
              part(r.setting_up.packets, created));
   fmt::print("messages per end: {:.1f}, per hop {:.2f} (theory {:.2f})\n", part(r.giving_back.of_paths(), created),
              part(r.giving_back.of_paths(), hops), said_per_end_and_hop(loss(plan)));
-  fmt::print("refresh, every {:.2f} s: {:.2f} messages to a neighbour and back; {:.4f} per channel and hop ({:.1f} channels to a message)\n",
-             std::chrono::duration<double>(r.plateau).count() / lists, part(r.standing.of_lists(), directions * lists),
-             part(r.standing.of_lists(), 2 * hops * lists), 2 * hops * lists / static_cast<double>(r.standing.of_lists()));
+  fmt::print("refresh, every {:.2f} s: {:.2f} messages between two neighbours, both ways (theory {:.2f}); {:.4f} per channel and hop ({:.1f} channels to a message)\n",
+             std::chrono::duration<double>(r.plateau).count() / lists, part(r.standing.of_lists(), r.neighbours * lists),
+             part(r.lists, r.neighbours) * said_per_message(loss(plan)),
+             part(r.standing.of_lists(), hops * lists), hops * lists / static_cast<double>(r.standing.of_lists()));
   fmt::print("while all are open: {:.1f} packets a second to a neighbour, {} messages about single paths\n",
-             part(r.standing.packets, directions) / std::chrono::duration<double>(r.plateau).count(), r.standing.of_paths());
+             part(r.standing.packets, 2.0 * r.neighbours) / std::chrono::duration<double>(r.plateau).count(), r.standing.of_paths());
   fmt::print("{:.1f} simulated node-hours, {} events, {:.0f} a second, {:.0f} s; messages {}: {} delivered; packets {}: {} lost; peak memory {:.2f} GiB\n",
              static_cast<double>(t.node_ns) / 3.6e12, t.events, static_cast<double>(t.events) / seconds, seconds, t.messages, t.delivered,
              t.packets, t.lost, peak_gib());
@@ -99,14 +95,14 @@ int hops(ScalePlan plan) {
 const std::vector<std::uint32_t> sizes{10, 30, 100, 300, 1'000, 3'000, 10'000, 30'000, 100'000, 300'000, 1'000'000};
 
 int refresh(ScalePlan plan, std::uint32_t most) {
-  fmt::print("# channels messages_per_refresh packets_per_second\n");
+  fmt::print("# channels messages_per_refresh theory packets_per_second\n");
   plan.hops = 1;
   for (const std::uint32_t channels : sizes) {
     if (channels > most) break;
     plan.channels = channels;
     const ScaleReport r = run_scale(plan);
     if (verdict(r) != 0 || r.open_at_once != channels) return 1;
-    fmt::print("{} {:.3f} {:.3f}\n", channels, part(r.standing.of_lists(), 2 * refreshes(r, plan)),
+    fmt::print("{} {:.3f} {:.3f} {:.3f}\n", channels, part(r.standing.of_lists(), r.refreshes), static_cast<double>(r.lists) * said_per_message(loss(plan)),
                part(r.standing.packets, 2 * std::chrono::duration<double>(r.plateau).count()));
     std::fflush(stdout);
   }
