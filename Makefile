@@ -7,6 +7,8 @@
 #   make million   10^6 small sets: admission against brute force, its index against the plain sweep
 #   make refute    promises over a chain of links, against a model of their own (python)
 #   make campaign [FIRST=1 SEEDS=1000000]  the simulator's long run, goes on where it was interrupted
+#   make scale [SCALE=...]  1,000 hosts and 100,000 channels in the simulator: some twenty minutes
+#   make growth    messages, time and memory of a set-up as networks grow, drawn: docs/guide/growth
 #   make asan | tsan | tidy | fuzz | bench | model        make install [PREFIX=/usr/local] [DESTDIR=]
 #
 # JOBS=n sets the parallelism of builds (default: the number of cores).
@@ -18,10 +20,10 @@ PREFIX ?= /usr/local
 PROGRAMS := rtc rtcd rtc-canary
 FUZZ_SECONDS ?= 60
 
-.PHONY: help deps configure build all check test demo bench instructions campaign asan tsan tidy fuzz model million refute install clean
+.PHONY: help deps configure build all check test demo bench instructions campaign scale growth asan tsan tidy fuzz model million refute install clean
 
 help:
-	@sed -n '3,12s/^# \{0,1\}//p' Makefile
+	@sed -n '3,14s/^# \{0,1\}//p' Makefile
 
 deps:
 	@scripts/install-deps.sh
@@ -62,6 +64,16 @@ SEEDS ?= 1000000
 campaign: configure
 	cmake --build $(BUILD) -j $(JOBS) --target rtc
 	scripts/campaign.sh $(BUILD) $(FIRST) $(SEEDS)
+
+# Others: SCALE="--hosts 2 --shape line --channels 1000000 --rate 1500 --lease 60 --plateau 120 --work-ns 500"; build/bin/sim_scale network --help.
+SCALE ?=
+scale: configure
+	cmake --build $(BUILD) -j $(JOBS) --target sim_scale
+	$(BUILD)/bin/sim_scale network $(SCALE)
+
+growth: configure
+	cmake --build $(BUILD) -j $(JOBS) --target sim_scale
+	tools/scale/growth.sh $(BUILD)
 
 asan tsan:
 	cmake --preset $@

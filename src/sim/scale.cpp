@@ -41,7 +41,8 @@ class Author {
         .set("busy_permille", 300)
         .set("settle_ms", 1'000)
         .set("uid_channels", INT32_MAX)
-        .set("memory_mb", 1 << 20);
+        .set("memory_mb", 1 << 20)
+        .set("work_ns", plan_.work.count());
     for (std::uint32_t h = 0; h < hosts(); ++h) {
       const std::int64_t clips = through_[h] + through_[h] / 8 + 64;  // an attempt that is refused holds one a moment longer
       add({}, Verb::host).set("host", h).set("clips", clips).set("packet_buffers", buffers_per_clip * clips);
@@ -87,7 +88,9 @@ class Author {
     for (const auto& [pair, by_source] : shared) {
       std::size_t bytes = 0;
       for (const auto& [source, channels] : by_source) bytes += list_source_bytes + channels - 1;
-      made_.lists += 2 * ((bytes + list_bytes - 1) / list_bytes);
+      // Every message but the first names a source again whose list goes on.
+      const std::size_t more = list_bytes - (list_source_bytes - 1);
+      made_.lists += 2 * (bytes <= list_bytes ? 1 : 1 + (bytes - list_bytes + more - 1) / more);
     }
     apps_ = *std::ranges::max_element(ends) / session_channels + 1;
   }

@@ -30,6 +30,7 @@ struct ScalePlan {
   Duration plateau = std::chrono::seconds{30};
   std::uint32_t messages = 0;           // of each channel; more than 0: with workers, else signalling alone
   Duration period = std::chrono::seconds{10};
+  Duration work{};                      // of a handler for a message; 0: what admission counts with
 };
 
 struct ScaleScript {

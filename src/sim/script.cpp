@@ -20,7 +20,8 @@ constexpr std::array<Grammar, verbs> grammars{{
        {"packet_buffers", 1'024},
        {"settle_ms", 12'000},   // from the last deed until every question has its answer
        {"uid_channels", 16'384},
-       {"memory_mb"}}}},        // message buffers of a host, and of a user there; 0: as a daemon's
+       {"memory_mb"},           // message buffers of a host, and of a user there; 0: as a daemon's
+       {"work_ns"}}}},          // of a handler for a message; 0: what admission counts with
     {"host", {{{"host"}, {"drift_ppb"}, {"control_us", 50}, {"clips"}, {"packet_buffers"}}}},  // 0: as in the settings
     {"link", {{{"link"}, {"a"}, {"b"}, {"rate_kbit", 1'000'000}, {"delay_us", 50}, {"horizon_us", -1}}}},
     {"start", {{{"app"}, {"host"}, {"uid", 1'000}, {"mood", 0}}}},  // mood 0: says yes; 1: no; 2: nothing

@@ -82,6 +82,7 @@ void World::build(const Script& script) {
   lease_ = milliseconds{settings["lease_ms"]};
   settle_ = milliseconds{settings["settle_ms"]};
   workers_ = settings["workers"] != 0;
+  work_ = Duration{settings["work_ns"]};
   for (const Deed& deed : script) {
     if (deed.verb != Verb::link) continue;
     const bool fixed = deed["horizon_us"] >= 0;
@@ -131,6 +132,10 @@ Endpoint World::endpoint(std::uint32_t link, std::uint32_t host) const noexcept 
 
 // Signalling alone: hosts whose work is not what ends the story.
 void World::adjust(node::WorkerSettings& worker) const {
+  if (work_ > Duration{0}) {
+    worker.costs.send = worker.costs.receive = {work_, Duration{1}, Duration{1}, 0};
+    worker.costs.handler_switch = worker.costs.turn = Duration{1};
+  }
   if (workers_) return;
   worker.costs.input_packet = std::chrono::nanoseconds{200};
   worker.costs.best_effort_period = std::chrono::seconds{1};

@@ -91,6 +91,7 @@ class World {
   Duration lease_{}, settle_{}, longest_delay_{};
   bool over_ = false;
   bool workers_ = true;
+  Duration work_{};
   std::uint64_t epochs_ = 0;
   Agenda agenda_;
   Parcels parcels_;

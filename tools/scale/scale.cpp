@@ -142,7 +142,7 @@ int main(int argc, char** argv) {
   ScalePlan plan;
   std::string write;
   double loss_percent = 5;
-  std::uint32_t plateau_s = 30, lease_s = 5, most = 100'000;
+  std::uint32_t plateau_s = 30, lease_s = 5, most = 100'000, work_ns = 0, period_ms = 10'000;
   app.require_subcommand(1);
   const auto common = [&](CLI::App* c, std::uint32_t channels, std::uint32_t rate) {
     plan.channels = channels;
@@ -151,6 +151,8 @@ int main(int argc, char** argv) {
     c->add_option("--loss", loss_percent, "per cent of packets");
     c->add_option("--plateau", plateau_s, "seconds for which all stay open");
     c->add_option("--lease", lease_s, "seconds");
+    c->add_option("--period-ms", period_ms, "between two messages of a channel");
+    c->add_option("--work-ns", work_ns, "of a handler for a message; 0: what admission counts with");
     c->add_option("--seed", plan.seed);
     c->preparse_callback([&plan, channels, rate](std::size_t) { plan.channels = channels, plan.setups_a_second = rate; });
   };
@@ -172,6 +174,8 @@ int main(int argc, char** argv) {
   plan.loss_ppm = static_cast<std::uint32_t>(loss_percent * 10'000);
   plan.plateau = std::chrono::seconds{plateau_s};
   plan.lease = std::chrono::seconds{lease_s};
+  plan.work = Duration{work_ns};
+  plan.period = std::chrono::milliseconds{period_ms};
   if (*one) return network(plan, write);
   if (*by_hops) return hops(plan);
   return *by_channels ? refresh(plan, most) : memory(plan, most);
