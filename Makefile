@@ -7,7 +7,7 @@
 #   make million   10^6 small sets: admission against brute force, its index against the plain sweep
 #   make refute    promises over a chain of links, against a model of their own (python)
 #   make campaign [FIRST=1 SEEDS=1000000]  the simulator's long run, goes on where it was interrupted
-#   make scale [SCALE=...]  1,000 hosts and 100,000 channels in the simulator: some twenty minutes
+#   make scale [SCALE=...]  1,000 hosts and 100,000 channels in the simulator: a quarter of an hour
 #   make growth    messages, time and memory of a set-up as networks grow, drawn: docs/guide/growth
 #   make asan | tsan | tidy | fuzz | bench | model        make install [PREFIX=/usr/local] [DESTDIR=]
 #
