@@ -72,7 +72,8 @@ void add_other_options(CLI::App& app, PerfOptions& o) {
       ->group("Receiving");
   app.add_flag("--round-trip", o.round_trip, "measure round trips and rates against `rtc perf --listen`")->group("Round trip");
   app.add_flag("--beside-udp", o.beside_udp,
-               "also over plain UDP, in turns, and print ratios; the receiver needs it too (UDP on the same port number)")
+               "also over plain UDP, in turns, and print ratios; the receiver needs it too (UDP on the same port number), "
+               "and rtcd guard = \"none\"")
       ->group("Round trip");
   app.add_option("--rounds", o.rounds, "how often, in turns [5]")->check(CLI::Range(1u, 1000u).description(""))->type_name("")->group("Round trip");
   app.add_option_function<std::string>(

@@ -1,7 +1,7 @@
 # Pictures of what growth.sh has measured: gnuplot -e "dir='docs/guide/growth'" tools/scale/growth.gp
 set terminal svg size 640,400 font "sans-serif,12" background rgb "white"
 set grid
-set key top left
+set key top left Left reverse
 
 set output dir."/setup-messages.svg"
 set xlabel "hops"
@@ -23,7 +23,7 @@ plot dir."/hops-0.dat" using 1:4 with linespoints pt 7 lc rgb "#1f77b4" title "n
 set output dir."/refresh.svg"
 set logscale xy
 set xrange [5:200000]
-set yrange [0.5:*]
+set yrange [0.5:20000]
 set xlabel "channels with a neighbour"
 set ylabel "messages between the two, per refresh"
 plot dir."/refresh-0.dat" using 1:2 with points pt 7 lc rgb "#1f77b4" title "no loss", \
