@@ -487,7 +487,10 @@ TEST_F(Daemons, SessionsOfOneUserAreCountedAndTheRefusalSaysWhichLimit) {
       return one ? std::string{"admitted"} : one.error().text;
     }));
   }
-  for (auto& answer : crowd) EXPECT_NE(answer.get().find("limits.sessions_per_uid"), std::string::npos);
+  for (auto& answer : crowd) {
+    const std::string said = answer.get();
+    EXPECT_NE(said.find("limits.sessions_per_uid"), std::string::npos) << said;
+  }
   held.pop_back();
   const auto again = session(*a_);
   EXPECT_TRUE(again) << "a place that is free again is given out again: " << again.error().text;

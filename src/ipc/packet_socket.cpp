@@ -39,11 +39,10 @@ void collect(const msghdr& head, std::vector<Fd>& descriptors) {
   }
 }
 
-ssize_t length_of_next(int socket) noexcept {
-  constexpr int flags = MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT;
-  const ssize_t length = recv(socket, nullptr, 0, flags);
-  // The other side closed with words of ours unread. What it had said before is still there, behind this error.
-  return length < 0 && errno == ECONNRESET ? recv(socket, nullptr, 0, flags) : length;
+// The other side closed with words of ours unread. What it had said before is still there, behind this error.
+ssize_t behind_reset(auto&& receive) noexcept {
+  const ssize_t got = receive();
+  return got < 0 && errno == ECONNRESET ? receive() : got;
 }
 
 }  // namespace
@@ -69,7 +68,7 @@ Transfer send_packet(int socket, std::span<const std::byte> message, std::span<c
 
 Transfer receive_packet(int socket, std::vector<std::byte>& message, std::vector<Fd>& descriptors) {
   // Not to zero room for the longest for each short one: how long it is, is asked first.
-  const ssize_t length = length_of_next(socket);
+  const ssize_t length = behind_reset([&] { return recv(socket, nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT); });
   if (length < 0) return outcome_of_error();
   message.resize(std::min(static_cast<std::size_t>(length), request_bytes_max));
   iovec part{message.data(), message.size()};
@@ -79,7 +78,7 @@ Transfer receive_packet(int socket, std::vector<std::byte>& message, std::vector
   head.msg_iovlen = 1;
   head.msg_control = ancillary.data();
   head.msg_controllen = ancillary.size();
-  const ssize_t got = recvmsg(socket, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const ssize_t got = behind_reset([&] { return recvmsg(socket, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
   if (got < 0) return outcome_of_error();
   collect(head, descriptors);
   if (got == 0) return Transfer::closed;
