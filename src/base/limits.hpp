@@ -77,9 +77,9 @@ inline constexpr std::uint32_t host_pause_packets = 128;            // but no mo
 inline constexpr std::int64_t downstream_part = 128;
 
 // --- admission ---
+inline constexpr std::uint64_t admission_steps = 500'000;  // per question: some 50 ms at worst, then refused as too complex
 inline constexpr std::uint64_t admission_work = 20'000'000;  // the same of D_order: summands of all response times of a question
 inline constexpr std::uint64_t admit_steps = 50'000'000;     // `rtc admit`: nobody else waits; some seconds at worst
-inline constexpr std::uint64_t admission_steps = 500'000;  // per question: some 50 ms at worst, then refused as too complex
 
 // --- a plan of a network (rtc plan) ---
 inline constexpr std::uint32_t plan_hosts = 1'000;      // routes are a table of hosts x hosts

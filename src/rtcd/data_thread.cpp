@@ -25,7 +25,7 @@ constexpr std::uint32_t sightings_per_turn = 256;       // ready bits; each cost
 constexpr std::uint32_t idle_turns_before_rest = 64;    // a ring costs the application a system call: not at once
 constexpr Duration event_look_interval = 20us;          // while busy; bounds how long a doorbell goes unheard
 constexpr Duration counters_interval = 1ms;
-// While applications send, a sleep is never longer, so that a longer absence is known to be the machine's.
+// While applications send, and for so long after, a sleep ends within limits::look_interval: a longer absence is the machine's.
 constexpr Duration sending_lasts = 100ms;
 
 // What epoll hands back: small numbers for our own descriptors, else a session.
